@@ -6,7 +6,7 @@ Docs: https://litlab.github.io/litlab/core/data.html.md"""
 
 # %% auto #0
 __all__ = ['DATASETS', 'Dataset', 'dataset', 'data_folder', 'cache_folder', 'embedded_file', 'sha256_of', 'put_aside',
-           'check_hash', 'find_data', 'fetch', 'write_table', 'read_table', 'load_table']
+           'check_hash', 'find_data', 'fetch', 'write_table', 'replace_file', 'read_table', 'load_table']
 
 # %% ../../nbs/core/data.ipynb #bfc6bc8c
 import hashlib
@@ -34,13 +34,14 @@ class Dataset:
     size: int = 0  # bytes
     maker: str = ""  # "module:function" that makes the table again, "" if none
 
-# %% ../../nbs/core/data.ipynb #1ba6382d
+# %% ../../nbs/core/data.ipynb #be7d9c00
 DATASETS = {d.name: d for d in [
     Dataset(
         name="knots", file="knots.parquet",
         about="signature and hyperbolic invariants of prime knots up to 15 crossings",
         licence="facts, computed by the lab with SnapPy; Apache-2.0",
-        sha256="b376f5be164da2d4239f8735a91845f103865e27594c6d8312dbf2dea4a01d1f", size=2596133,
+        sha256="2ae222f3b8270ddb6674f9ebe559de98c0c3f216475508930a16dec52c4051f0",
+        size=2551651,
         maker="litlab.explain.census:make_knots"),
 ]}
 
@@ -181,7 +182,20 @@ def write_table(
     os.replace(part, path)
     return path
 
-# %% ../../nbs/core/data.ipynb #c1caf964
+# %% ../../nbs/core/data.ipynb #88ad0501
+def replace_file(
+    path: Path,  # the file to write
+    text: str,  # its new content
+) -> Path:  # the same
+    "Write a text file in one step."
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    part.write_text(text, encoding="utf-8")
+    os.replace(part, path)
+    return path
+
+# %% ../../nbs/core/data.ipynb #2c6b892d
 def read_table(
     path: Path,  # a .parquet file
     columns: Sequence[str],  # columns that must be there
@@ -199,7 +213,8 @@ def read_table(
     missing = [c for c in columns if c not in table]
     if missing:
         raise ValueError(f"{Path(path).name} lacks the columns {', '.join(missing)} "
-                         f"(it has {', '.join(map(str, table.columns))}): make it again")
+                         f"(it has {', '.join(map(str, table.columns))}): "
+                         "make it again")
     return table
 
 # %% ../../nbs/core/data.ipynb #152f7d6b

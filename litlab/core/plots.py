@@ -34,7 +34,7 @@ COLOURS = {
 }
 PAGES = {"light": "#ffffff", "dark": "#1b1f24"}
 
-# %% ../../nbs/core/plots.ipynb #ed903fcc
+# %% ../../nbs/core/plots.ipynb #558b5f1f
 STYLE = {
     "figure.figsize": (6.4, 3.6), "figure.dpi": 110, "savefig.dpi": 110,
     "figure.facecolor": "none", "axes.facecolor": "none", "savefig.facecolor": "none",
@@ -43,9 +43,9 @@ STYLE = {
     "axes.grid": True, "grid.alpha": 0.25, "legend.frameon": False,
     "lines.linewidth": 2, "lines.markersize": 5, "svg.hashsalt": "litlab",
     "axes.prop_cycle": mpl.cycler(color=list(COLOURS.values())),
-} | {key: COLOURS["grey"] for key in (
+} | dict.fromkeys((
     "text.color", "axes.labelcolor", "axes.edgecolor", "axes.titlecolor",
-    "xtick.color", "ytick.color", "grid.color", "legend.labelcolor")}
+    "xtick.color", "ytick.color", "grid.color", "legend.labelcolor"), COLOURS["grey"])
 
 # %% ../../nbs/core/plots.ipynb #a7cdbc12
 def use_style() -> None:

@@ -56,7 +56,7 @@ def choice(
         return text
     return read
 
-# %% ../../nbs/core/settings.ipynb #fbff8ac7
+# %% ../../nbs/core/settings.ipynb #b5e37d3f
 def address(
     *schemes: str,  # such as http, amqp; host:port is always allowed
 ) -> Callable:  # text -> str
@@ -67,14 +67,14 @@ def address(
         if text and not (found and scheme in schemes and host) and not (
                 not found and ":" in text and port.isdigit() and int(port) < 65536):
             kinds = ", ".join(f"{s}://…" for s in schemes)
-            raise ValueError(f"must be host:port{', ' if kinds else ''}{kinds} or empty")
+            raise ValueError(f"must be host:port{', ' * bool(kinds)}{kinds} or empty")
         return text
     return read
 
-# %% ../../nbs/core/settings.ipynb #0c4306dd
+# %% ../../nbs/core/settings.ipynb #c112fcc5
 PROFILE_OPTIONS = {  # key: (reader, quick, full, help)
     "n_seeds": (integer(1, 100), 3, 5, "seeds behind each spread"),
-    "executor": (choice("serial", "processes"), "serial", "processes",
+    "executor": (choice("serial", "processes"), "processes", "processes",
                  "how claims are run"),
     "n_workers": (integer(0, 1024), 0, 0, "processes; 0 = one a core"),
     "polyhedra_n": (integer(200, 10**6), 2000, 20000, "polyhedra in a table"),
@@ -164,7 +164,7 @@ def _set_option(
         raise ValueError(f"{where}: {key} in section [{section}] {error} "
                          f"(got {shown})") from None
 
-# %% ../../nbs/core/settings.ipynb #463edf4f
+# %% ../../nbs/core/settings.ipynb #a7ac4fb7
 def _settings_file(
     path: str | Path | None,  # a file that was asked for, or None
     environ: Mapping,  # the environment
@@ -172,8 +172,8 @@ def _settings_file(
     "Where the settings are; FileNotFoundError if a named file is not there."
     named = path or environ.get("LITLAB_SETTINGS")
     if named and not Path(named).is_file():
-        raise FileNotFoundError(f"no settings file {str(named)!r}: correct the path, or "
-                                "leave it out to use the defaults")
+        raise FileNotFoundError(f"no settings file {str(named)!r}: correct the path, "
+                                "or leave it out to use the defaults")
     beside = Path(str(files("litlab"))).parent / "settings.ini"
     return Path(named) if named else beside if beside.is_file() else None
 
@@ -209,7 +209,7 @@ def _read_environ(
             section, _, key = name.removeprefix("LITLAB_").lower().partition("_")
             _set_option(sections, section, key, environ[name], f"variable {name}")
 
-# %% ../../nbs/core/settings.ipynb #b5316921
+# %% ../../nbs/core/settings.ipynb #07511e2a
 def load_settings(
     path: str | Path | None = None,  # an .ini file; None looks beside the package
     profile: str = "quick",  # "quick" or "full"
@@ -222,7 +222,8 @@ def load_settings(
     if profile not in ("quick", "full"):
         raise ValueError(f"profile must be 'quick' or 'full' (got {profile!r})")
     environ = os.environ if environ is None else environ
-    sections = {s: {k: o.default for k, o in keys.items()} for s, keys in OPTIONS.items()}
+    sections = {s: {k: o.default for k, o in keys.items()}
+                for s, keys in OPTIONS.items()}
     if file := _settings_file(path, environ):
         _read_file(sections, file)
     _read_environ(sections, environ)

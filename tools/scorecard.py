@@ -1,0 +1,65 @@
+"""What is made of reports/scorecard.json: a page of the site, README's picture.
+
+Usage: python tools/scorecard.py page|picture"""
+
+import argparse
+import json
+from pathlib import Path
+
+from litlab.core.claims import Scorecard, load_scorecard
+from litlab.core.plots import style
+from litlab.core.report import scorecard_summary, scorecard_table
+
+ROOT = Path(__file__).resolve().parent.parent
+REPORTS = ROOT / "reports"
+PAGE = ROOT / "nbs/scorecard.qmd"
+PICTURE = ROOT / "nbs/images/scorecard.svg"
+
+TEXT = """---
+title: Scorecard
+description: Every claim of the lab, measured, with its verdict.
+page-layout: full
+toc: false
+---
+
+Each row is one published statement, measured by the function that stands beside it in
+its notebook. The verdict is computed from the rule that the claim declares:
+[claims](core/claims.ipynb) says what the words mean, and `litlab reproduce` measures
+all of it again.
+
+```{=html}
+%s
+<div class="scorecard-box" tabindex="0" role="region" aria-label="Scorecard">
+%s
+</div>
+```
+"""
+
+
+def write_page(
+    card: Scorecard,  # the rows
+    path: Path = PAGE,  # a page that Quarto and smalldocs read
+) -> Path:  # the same
+    "The scorecard as a source of the site."
+    path.write_text(TEXT % (scorecard_summary(card), scorecard_table(card)))
+    return path
+
+
+def write_picture(
+    card: Scorecard,  # the rows
+    path: Path = PICTURE,  # an .svg file
+) -> Path:  # the same
+    "The scorecard as a picture; its description lists the claims that it shows."
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shown = json.dumps([m.id for m in card.measurements])
+    with style():
+        figure = card.plot().figure
+        figure.savefig(path, metadata={"Date": None, "Description": shown})
+    return path
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=("page", "picture"))
+    write = {"page": write_page, "picture": write_picture}[parser.parse_args().what]
+    print(write(load_scorecard(REPORTS)).relative_to(ROOT))
