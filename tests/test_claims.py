@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from litlab.core.claims import (
-    VERDICTS, Claim, NotRun, Result, Run, Scorecard, as_result, at_least, at_most, claim,
-    claims_of, close_to, interval, load_scorecard, measure_seeds, row, save_scorecard,
+    VERDICTS, Claim, NotRun, Result, Run, Scorecard, as_result, at_least, at_most,
+    claim, claims_of, close_to, interval, load_scorecard, measure_seeds, row,
+    save_scorecard,
     shape, verdict)
 from litlab.core.report import number, scorecard_page, small_figure
 
@@ -90,8 +91,9 @@ def test_a_value_must_be_finite(value):
 
 
 def test_seeds_give_mean_and_deviation():
-    counted = dataclasses.replace(made(at_least(0)), over_seeds=True,
-                                  measure=lambda run: Result(float(run.seed), source="s"))
+    counted = dataclasses.replace(
+        made(at_least(0)), over_seeds=True,
+        measure=lambda run: Result(float(run.seed), source="s"))
     got = measure_seeds(counted, Run(5, SimpleNamespace(n_seeds=3)))
     assert (got.value, got.spread, got.source) == (6.0, 1.0, "s")
     one = measure_seeds(counted, Run(5, SimpleNamespace(n_seeds=1)))
@@ -125,7 +127,8 @@ def test_scorecard_is_written_and_read_again(tmp_path):
 
 def test_page_shows_all_and_escapes(tmp_path):
     page = scorecard_page(example_card())
-    for text in ("toy.x", "exceeded", "0.600 ± 0.010", "src", "a &amp; b", "s &lt;b&gt;"):
+    for text in ("toy.x", "exceeded", "0.600 ± 0.010", "src", "a &amp; b",
+                 "s &lt;b&gt;"):
         assert text in page
     assert page.count("<svg") == 1 and "http" not in page
 

@@ -9,8 +9,8 @@ import pytest
 
 from litlab.core import data
 from litlab.core.data import (
-    DATASETS, Dataset, check_hash, data_folder, dataset, embedded_file, fetch, find_data,
-    load_table, put_aside, read_table, sha256_of, write_table)
+    DATASETS, Dataset, check_hash, data_folder, dataset, embedded_file, fetch,
+    find_data, load_table, put_aside, read_table, sha256_of, write_table)
 from litlab.explain.census import load_knots
 
 
@@ -66,14 +66,16 @@ def test_the_embedded_table_is_last(places):
     path, source = find_data("knots")
     assert path == embedded_file(dataset("knots")) and source == "the lab's own table"
     table = load_knots()
-    assert "own table" in table.attrs["source"] and str(len(table)) in table.attrs["source"]
+    assert "own table" in table.attrs["source"]
+    assert str(len(table)) in table.attrs["source"]
 
 
 def test_a_table_in_the_users_folder_is_used(places):
     mine, _ = places
     table = pd.read_parquet(embedded_file(dataset("knots"))).head(50)
     write_table(table, mine / "knots.parquet")
-    assert len(load_knots()) == 50 and load_knots().attrs["source"].startswith("LITLAB_DATA")
+    assert len(load_knots()) == 50
+    assert load_knots().attrs["source"].startswith("LITLAB_DATA")
 
 
 def test_bad_download_is_put_aside_and_nothing_is_lost(places, shop, monkeypatch):

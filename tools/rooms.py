@@ -4,8 +4,10 @@ Usage: python tools/rooms.py      (draws nbs/images/rooms.svg)"""
 
 import ast
 import json
+import textwrap
 from pathlib import Path
 
+import matplotlib as mpl
 import matplotlib.pyplot as plt
 from matplotlib.patches import FancyBboxPatch
 
@@ -92,21 +94,24 @@ def draw_rooms(
     ax=None,  # an axis to draw on
 ):  # the axis
     "The rooms one above the other, with an arrow for each that imports another."
-    rooms = between_rooms(graph)
-    height = {name: 1.4 * i for i, name in enumerate(reversed(rooms))}
-    ax = ax or plt.subplots(figsize=(8, 0.8 * len(rooms)))[1]
-    for name, y in height.items():
-        box = FancyBboxPatch((0, y), 9, 0.8, "round,pad=0.1", fc="none",
-                             ec=COLOURS["grey"])
-        ax.add_patch(box)
+    rooms, middle, y = between_rooms(graph), {}, 0.0
+    ax = ax or plt.subplots(figsize=(8, 0.9 * len(rooms)), layout="none")[1]
+    ax.set_position([0, 0, 1, 1])
+    for name in rooms:
         modules = [m.rpartition(".")[2] for m in graph if room(m) == name]
-        ax.text(0.1, y + 0.4, name, va="center", fontweight="bold")
-        ax.text(1.8, y + 0.4, " · ".join(modules), va="center")
-        for other in rooms[name]:
-            ax.annotate("", (9.15, height[other] + 0.55), (9.15, y + 0.25), arrowprops={
-                "arrowstyle": "-|>", "color": COLOURS["blue"],
-                "connectionstyle": "arc3,rad=-0.35"})
-    ax.set(xlim=(-0.2, 10.6), ylim=(-0.2, max(height.values()) + 1))
+        lines = textwrap.wrap(", ".join(modules), 70)
+        middle[name], height = y + 0.25 * len(lines) + 0.2, 0.5 * len(lines) + 0.4
+        ax.add_patch(FancyBboxPatch((0, y), 9, height, "round,pad=0.1", fc="none",
+                                    ec=COLOURS["grey"]))
+        ax.text(0.1, middle[name], name, va="center", fontweight="bold")
+        ax.text(1.6, middle[name], "\n".join(lines), va="center", linespacing=1.4)
+        y += height + 0.6
+    for name, others in rooms.items():
+        for other in others:
+            ax.annotate("", (9.15, middle[other] - 0.15), (9.15, middle[name] + 0.15),
+                        arrowprops={"arrowstyle": "-|>", "color": COLOURS["blue"],
+                                    "connectionstyle": "arc3,rad=-0.35"})
+    ax.set(xlim=(-0.2, 10.8), ylim=(y - 0.4, -0.2))
     ax.axis("off")
     return ax
 
@@ -118,7 +123,7 @@ def write_picture(
     "The picture of the rooms; its description holds the graph that it shows."
     path.parent.mkdir(parents=True, exist_ok=True)
     shown = json.dumps({module: sorted(taken) for module, taken in graph.items()})
-    with style():
+    with style(), mpl.rc_context({"svg.fonttype": "none"}):
         figure = draw_rooms(graph).figure
         figure.savefig(path, metadata={"Date": None, "Description": shown})
     return path

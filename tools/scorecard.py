@@ -6,6 +6,8 @@ import argparse
 import json
 from pathlib import Path
 
+import matplotlib as mpl
+
 from litlab.core.claims import Scorecard, load_scorecard
 from litlab.core.plots import style
 from litlab.core.report import scorecard_summary, scorecard_table
@@ -52,9 +54,10 @@ def write_picture(
     "The scorecard as a picture; its description lists the claims that it shows."
     path.parent.mkdir(parents=True, exist_ok=True)
     shown = json.dumps([m.id for m in card.measurements])
-    with style():
+    with style(), mpl.rc_context({"svg.fonttype": "none"}):
         figure = card.plot().figure
-        figure.savefig(path, metadata={"Date": None, "Description": shown})
+        figure.savefig(path, metadata={"Date": None, "Description": shown},
+                       bbox_inches="tight", pad_inches=0.1)
     return path
 
 

@@ -140,7 +140,7 @@ class SignatureModel:
                           for t in (table, mirror_image(table)))
         return (seen - mirrored) / 2
 
-# %% ../../nbs/explain/knots.ipynb #2db0e99a
+# %% ../../nbs/explain/knots.ipynb #323a8cae
 def compare_models(
     fitting: pd.DataFrame,  # knots to learn from
     held_out: pd.DataFrame,  # knots to measure on
@@ -151,7 +151,8 @@ def compare_models(
     best = (fitting["slope"] @ fitting["signature"]) / (fitting["slope"] ** 2).sum()
     others = tuple(c for c in INVARIANTS if c not in TRANSLATIONS)
     guesses = {
-        "0 for every knot": np.zeros(len(held_out)), "slope / 2": slope / 2,
+        "mean signature": np.full(len(held_out), fitting["signature"].mean()),
+        "slope / 2": slope / 2,
         f"{best:.3f} × slope": best * slope,
         "model without the translations":
             SignatureModel(others, 200, seed=seed).fit(fitting).predict(held_out),
@@ -193,7 +194,7 @@ def mse_ratio(run):
     return Result(float(ratio), float(influence.std(ddof=1) / np.sqrt(len(truth))),
                   source)
 
-# %% ../../nbs/explain/knots.ipynb #acd5eff3
+# %% ../../nbs/explain/knots.ipynb #ebfb499b
 def plot_predictions(
     predicted,  # (n,) predictions
     signature,  # (n,) true signatures
@@ -204,9 +205,9 @@ def plot_predictions(
     "Predicted against true signature, a point a knot."
     ax, (mean, error) = axis(ax, figsize=(4, 4)), squared_error(predicted, signature)
     noise = np.random.default_rng(seed).uniform(-0.35, 0.35, len(signature))
-    ax.plot([-10, 10], [-10, 10], color=COLOURS["grey"], lw=1)
+    ax.plot([-12, 12], [-12, 12], color=COLOURS["grey"], lw=1)
     ax.scatter(signature + noise, predicted, s=2, alpha=0.4, color=COLOURS["blue"])
-    ax.set_aspect("equal")
+    ax.set(aspect="equal", xlim=(-12, 12), ylim=(-12, 12))
     return label(ax, "signature", "predicted", f"{title}: {mean:.2f} ± {error:.2f}")
 
 # %% ../../nbs/explain/knots.ipynb #ea90261d

@@ -105,7 +105,7 @@ def check_columns(
             raise ValueError(f"column {name!r} must be finite (got NaN or infinity "
                              f"on {bad} of {len(table)} rows): drop or mend them")
 
-# %% ../../nbs/explain/laws.ipynb #4665dc57
+# %% ../../nbs/explain/laws.ipynb #2a098b50
 def _checked_features(
     table: pd.DataFrame,  # any
     target: str,  # name of a column
@@ -113,8 +113,8 @@ def _checked_features(
 ) -> list[str]:  # names of the features
     "The features to use; ValueError as in `discover_relation`."
     if features is None:
-        numbers = pd.api.types.is_numeric_dtype
-        features = [c for c in table if c != target and numbers(table[c])]
+        kinds, numbers = table.dtypes.items(), pd.api.types.is_numeric_dtype
+        features = dict.fromkeys(c for c, k in kinds if c != target and numbers(k))
     features = list(features)
     if not features or len({*features, target}) <= len(features):
         raise ValueError("features must be different columns, and not the target "

@@ -221,7 +221,7 @@ def shuffled_claim(run):
                   table.attrs["source"],
                   f"No candidate holds on more than {best} of {len(table)} rows.")
 
-# %% ../../nbs/explain/polyhedra.ipynb #0020c924
+# %% ../../nbs/explain/polyhedra.ipynb #daa504f4
 @claim("polyhedra.trap", essay=ESSAY, published="open", universal=True,
        rule=shape("5 tables of simplicial polyhedra are found not identifiable"),
        statement="simplicial polyhedra alone cannot tell Euler's law from others",
@@ -233,4 +233,4 @@ def trap_claim(run):
     seen = [r.verdict == "not identifiable" and len(r.alternatives) > 1
             and "faces = edges - vertices + 2" in r.alternatives for r in found]
     return Result(float(np.mean(seen)), None, f"computed here (5 tables of n={n})",
-                  f"On all rows {found[0].dependencies[0]}.")
+                  f"On all rows {' and '.join(found[0].dependencies) or 'nothing'}.")
