@@ -8,14 +8,13 @@ the ratios within a round, with the smallest and the largest.
 """
 
 import argparse
-import time
-from statistics import median
 
 import torch
 from captum.attr import IntegratedGradients
 
 from litlab.explain.axioms import random_network
 from litlab.explain.salience import integrated_gradients
+from paired import measure, table
 
 
 def methods(net, x, n_steps):
@@ -36,29 +35,11 @@ def methods(net, x, n_steps):
     }
 
 
-def measure(compared, rounds):
-    "Seconds of each method in each round; all must give the same attributions."
-    first, *others = [f() for f in compared.values()]
+def agree(compared):
+    "All methods must give the same attributions."
+    first, *others = [function() for function in compared.values()]
     for other in others:
         assert torch.allclose(first, other, atol=1e-5), "the methods do not agree"
-    seconds = {name: [] for name in compared}
-    for _ in range(rounds):
-        for name, function in compared.items():
-            start = time.perf_counter()
-            function()
-            seconds[name].append(time.perf_counter() - start)
-    return seconds
-
-
-def table(seconds):
-    "One line a method: milliseconds, and the ratio to the first."
-    ours = next(iter(seconds.values()))
-    lines = [f"{'method':32}{'ms':>9}{'ratio':>8}   (least, most)"]
-    for name, taken in seconds.items():
-        ratios = [t / o for t, o in zip(taken, ours)]
-        lines.append(f"{name:32}{1000 * median(taken):9.1f}{median(ratios):8.2f}   "
-                     f"({min(ratios):.2f}, {max(ratios):.2f})")
-    return "\n".join(lines)
 
 
 def main():
@@ -72,7 +53,9 @@ def main():
     x = torch.randn(given.rows, 8, generator=torch.Generator().manual_seed(0))
     print(f"network 8-64-64-1, {given.rows} rows, {given.steps} steps, one thread, "
           f"median of {given.rounds} rounds")
-    print(table(measure(methods(net, x, given.steps), given.rounds)))
+    compared = methods(net, x, given.steps)
+    agree(compared)
+    print(table(measure(compared, given.rounds)))
 
 
 if __name__ == "__main__":

@@ -33,9 +33,9 @@ from .core.claims import (
     measure_seeds, row, save_scorecard)
 from .core.settings import Settings, load_settings
 
-# %% ../nbs/reproduce.ipynb #e3e166ac
+# %% ../nbs/reproduce.ipynb #53680aca
 TOPICS = {  # topic: its modules, in reading order
-    "salience": ["litlab.explain.salience"],
+    "salience": ["litlab.explain.salience", "litlab.explain.paths"],
     "polyhedra": ["litlab.explain.polyhedra"],
     "knots": ["litlab.explain.knots", "litlab.explain.conjecture"],
 }
@@ -121,7 +121,7 @@ def run_serial(
     for claim in claims:
         yield measure_claim(claim, Run(seed, settings.profile), settings.profile_name)
 
-# %% ../nbs/reproduce.ipynb #e9bf45ab
+# %% ../nbs/reproduce.ipynb #363222ea
 def run_processes(
     claims: list[Claim],  # what to measure
     seed: int,  # first seed
@@ -140,9 +140,11 @@ def run_processes(
             yield task.result() if problem is None else row(
                 tasks[task], Run(seed), None,
                 failed=("error", f"the process died: {problem}"))
-    finally:
-        for process in list((getattr(pool, "_processes", None) or {}).values()):
+    except BaseException:  # stopped: what is still running is not waited for
+        for process in list((pool._processes or {}).values()):
             process.terminate()
+        raise
+    finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 # %% ../nbs/reproduce.ipynb #4e4d79cb
@@ -156,6 +158,14 @@ def versions() -> dict:  # package: version
         with contextlib.suppress(PackageNotFoundError):
             found[package] = version(package)
     return found
+
+# %% ../nbs/reproduce.ipynb #d2445cc7
+def _new_card(
+    profile: str,  # name of the profile
+) -> Scorecard:  # without rows
+    "The scorecard of a run that starts now."
+    started = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    return Scorecard(profile, started, versions())
 
 # %% ../nbs/reproduce.ipynb #8800fefc
 def _resumed(
@@ -177,7 +187,7 @@ def _resumed(
     kept = tuple(m for m in old.measurements if m.verdict not in ("error", "not run"))
     return replace(old, measurements=kept)
 
-# %% ../nbs/reproduce.ipynb #0079e850
+# %% ../nbs/reproduce.ipynb #a3d12e3a
 def reproduce(
     claims: list[Claim] | None = None,  # what to measure; None means all
     profile: str = "quick",  # quick or full
@@ -195,11 +205,8 @@ def reproduce(
     claims = all_claims() if claims is None else claims
     kind = executor or settings.profile.executor
     if kind not in EXECUTORS:
-        raise ValueError(f"executor must be one of {', '.join(EXECUTORS)} "
-                         f"(got {kind!r})")
-    started = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    card = (_resumed(out, profile, seed) if resume else None) or Scorecard(
-        profile, started, versions())
+        raise ValueError(f"executor must be in {list(EXECUTORS)} (got {kind!r})")
+    card = (resume and _resumed(out, profile, seed)) or _new_card(profile)
     done = {m.id for m in card.measurements}
     todo = [c for c in claims if c.id not in done]
     save_scorecard(card, out)
@@ -207,18 +214,20 @@ def reproduce(
                disable=not progress)
     with contextlib.closing(EXECUTORS[kind](todo, seed, settings)) as rows, bar:
         for measured in rows:
-            card = _with_row(card, measured)
+            card = _with_row(card, measured, [c.id for c in claims])
             save_scorecard(card, out)
             bar.set_postfix_str(measured.id)
             bar.update()
     return card
 
-# %% ../nbs/reproduce.ipynb #68ae9ab4
+# %% ../nbs/reproduce.ipynb #6a45de38
 def _with_row(
     card: Scorecard,  # the rows so far
     measured: Measurement,  # a new one
-) -> Scorecard:  # with the new one, in the order of the topics
+    order: list[str],  # ids of the claims
+) -> Scorecard:  # with the new one, by topic and in the order of the claims
     "Add a row at its place."
-    rows = [*card.measurements, measured]
-    rows.sort(key=lambda m: list(TOPICS).index(m.topic) if m.topic in TOPICS else 99)
+    topics, rows = [*TOPICS, measured.topic], [*card.measurements, measured]
+    rows.sort(key=lambda m: (topics.index(m.topic),
+                             order.index(m.id) if m.id in order else -1))
     return replace(card, measurements=tuple(rows))

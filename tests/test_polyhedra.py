@@ -15,7 +15,7 @@ from litlab.explain import polyhedra
 from litlab.explain.families import FAMILIES, polyhedra_table, random_polyhedron
 from litlab.explain.laws import discover_relation, equation
 from litlab.explain.nullspace import law_space, null_space, whole_rows
-from litlab.explain.solids import Polyhedron, convex_hull, dual
+from litlab.explain.solids import Polyhedron, _read_faces, convex_hull, dual
 
 usual = settings(deadline=None, max_examples=25, derandomize=True)
 seeds = st.integers(0, 10**6)
@@ -104,11 +104,39 @@ def test_points_that_are_no_corners_are_left_out():
     assert cube.volume == pytest.approx(1e5)
 
 
+def test_points_on_an_edge_or_in_a_face_are_no_corners():
+    corners, planes, simplices = [*np.eye(4)], [], []
+    for plane, (a, b, c) in enumerate([(0, 1, 2), (0, 3, 1), (1, 3, 2), (2, 3, 0)]):
+        middle = len(corners)  # a point in the face, and one on each of its edges
+        corners += [np.mean([corners[i] for i in (a, b, c)], axis=0)]
+        for i, j in ((a, b), (b, c), (c, a)):
+            half = (corners[i] + corners[j]) / 2
+            found = [k for k, p in enumerate(corners) if np.array_equal(p, half)]
+            corners += [] if found else [half]
+            k = found[0] if found else len(corners) - 1
+            simplices += [(i, k, middle), (k, j, middle)]
+            planes += [plane] * 2
+    points = np.array(corners) @ [[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]]
+    triangles = points[np.array(simplices)]
+    normals = triangles.mean(1)[np.arange(24) // 6 * 6]  # outwards, from the middle 0
+    fake = SimpleNamespace(points=points, simplices=np.array(simplices),
+                           equations=np.c_[normals, np.ones(24)])
+    kept, faces = _read_faces(fake, np.array(planes))
+    assert kept.tolist() == [0, 1, 2, 3] and sorted(map(len, faces)) == [3] * 4
+    assert Polyhedron(points[kept], faces).volume == pytest.approx(8 / 3)
+
+
 @pytest.mark.parametrize("points", [
     np.zeros((5, 3)), np.eye(3), np.random.default_rng(0).random((9, 3)) * [1, 1, 0],
-    np.zeros((5, 2)), np.full((5, 3), np.nan), np.zeros((0, 3))])
+    np.zeros((0, 3))])
 def test_points_without_volume_are_refused(points):
-    with pytest.raises(ValueError, match="points"):
+    with pytest.raises(ValueError, match=f"{len(points)} points without volume"):
+        convex_hull(points)
+
+
+@pytest.mark.parametrize("points", [np.eye(4)[:, :2], np.full((5, 3), np.nan), [1, 2]])
+def test_what_are_no_points_is_refused(points):
+    with pytest.raises(ValueError, match="finite, shape"):
         convex_hull(points)
 
 
@@ -185,9 +213,9 @@ def test_the_null_space_is_exact_and_complete(seed, rank):
 
 
 def test_floating_point_numbers_are_taken_as_they_are():
-    rows = whole_rows(pd.DataFrame({"x": [0.1], "t": [3]}), ["x", "t"])
+    rows = whole_rows(pd.DataFrame({"x": [1 / 3], "t": [3]}), ["x", "t"])
     x, one, t = rows[0]
-    assert (x / one, t / one) == (0.1, 3.0) and all(type(v) is int for v in rows[0])
+    assert (x / one, t / one) == (1 / 3, 3.0) and all(type(v) is int for v in rows[0])
 
 
 def planted(seed, coefficients, constant, multiple=1, n=120):
@@ -225,6 +253,15 @@ def test_what_equations_look_like():
     assert equation("t", 3, {"a": -1, "b": 12}, -7) == "3*t = -a + 12*b - 7"
 
 
+def test_columns_may_have_any_name():
+    table = planted(2, [3, -2], 5).rename(columns={"x0": 0, "x1": "{b} {n_rows}"})
+    assert discover_relation(table, "t").words == "t = 3*0 - 2*{b} {n_rows} + 5"
+    tied = table.assign(**{"{b} {n_rows}": 2 * table[0]}).assign(t=table[0])
+    assert discover_relation(tied, "t").dependencies == ("{b} {n_rows} = 2*0",)
+    noisy = table.assign(t=table["t"] + (table.index == 3))
+    assert "t = 3*0 - 2*{b} {n_rows} + 5, holds" in discover_relation(noisy, "t").words
+
+
 def test_euler_is_found_with_volume_and_area_at_zero(table):
     found = discover_relation(table)
     assert found.words == "faces = edges - vertices + 2" and found.exact
@@ -246,7 +283,7 @@ def test_no_law_in_shuffled_faces(table, seed):
 def test_wrong_rows_leave_no_law_but_its_candidate(table, seed, n_wrong):
     rng, wrong = np.random.default_rng(seed), table.copy()
     rows = rng.choice(len(wrong), n_wrong, replace=False)
-    wrong.loc[rows, "faces"] += rng.choice([-1, 1, 3], n_wrong)
+    wrong.loc[rows, "faces"] += rng.choice([-1, 1, 500], n_wrong)
     found = discover_relation(wrong)
     assert found.verdict == "no law" and found.n_hold == len(wrong) - n_wrong
     assert found.equation == "faces = edges - vertices + 2"
@@ -269,6 +306,12 @@ def test_a_constant_feature_is_a_dependency():
     table = planted(0, [1, 2], 3).assign(x1=4).assign(t=lambda t: t["x0"] + 11)
     found = discover_relation(table, "t", ["x0", "x1"])
     assert found.verdict == "not identifiable" and found.dependencies == ("x1 = 4",)
+
+
+def test_the_simplest_of_several_laws_are_named():
+    table = planted(0, [1, 1], 0).assign(x1=lambda t: 3 * t["x0"], t=lambda t: t["x0"])
+    found = discover_relation(table, "t", ["x0", "x1"])
+    assert found.alternatives[0] == "t = x0" and "3*t = x1" in found.alternatives
 
 
 def test_duplicates_are_no_evidence(table):
@@ -351,8 +394,9 @@ def test_fitting_repeats_and_leaves_the_random_state_alone(fitted):
     assert torch.equal(state, torch.get_rng_state())
     assert torch.get_num_threads() == threads
     np.testing.assert_allclose(again.predict(rest), model.predict(rest), atol=1e-2)
-    other = polyhedra.FacesModel(1, n_hidden=32, n_steps=1).fit(fit)
-    assert not np.allclose(other.predict(rest), model.predict(rest), atol=1e-2)
+    one, other = (polyhedra.FacesModel(s, n_hidden=32, n_steps=1).fit(fit)
+                  for s in (0, 1))
+    assert not np.allclose(other.predict(rest), one.predict(rest), atol=1e-2)
 
 
 @pytest.mark.parametrize("change, word", [

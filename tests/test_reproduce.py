@@ -59,6 +59,7 @@ def toy(tmp_path, monkeypatch):
     (tmp_path / "toyroom.py").write_text(textwrap.dedent(TOY))
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(lab, "TOPICS", {"toy": ["toyroom"]})
+    monkeypatch.setenv("LITLAB_QUICK_EXECUTOR", "serial")  # a process has other topics
     monkeypatch.delitem(sys.modules, "toyroom", raising=False)
     return tmp_path
 
@@ -173,7 +174,7 @@ def test_resume_keeps_rows_of_other_claims(toy, capsys):
 
 
 def test_unknown_executor(toy):
-    with pytest.raises(ValueError, match="serial, processes.*'cluster'"):
+    with pytest.raises(ValueError, match="serial.*processes.*'cluster'"):
         lab.reproduce([], executor="cluster", out=toy / "out", progress=False)
 
 

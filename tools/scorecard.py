@@ -4,6 +4,7 @@ Usage: python tools/scorecard.py page|picture"""
 
 import argparse
 import json
+import re
 from pathlib import Path
 
 import matplotlib as mpl
@@ -43,8 +44,16 @@ def write_page(
     path: Path = PAGE,  # a page that Quarto and smalldocs read
 ) -> Path:  # the same
     "The scorecard as a source of the site."
-    path.write_text(TEXT % (scorecard_summary(card), scorecard_table(card)))
+    table = re.sub("<code>.*?</code>", breakable, scorecard_table(card))
+    path.write_text(TEXT % (scorecard_summary(card), table), encoding="utf-8")
     return path
+
+
+def breakable(
+    code: re.Match,  # a claim's id as html
+) -> str:  # the same, with places where a line may end
+    "A long id is broken between its words."
+    return re.sub(r"([._])", r"\1<wbr>", code[0])
 
 
 def write_picture(

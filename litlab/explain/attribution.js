@@ -22,7 +22,7 @@ const STYLE = `
 @media (prefers-reduced-motion: reduce) { .lab-attribution rect { transition: none; } }`;
 
 const POSITIVE = "#2b7bba", NEGATIVE = "#c77800";
-const WIDTH = 600, LEFT = 150, RIGHT = 80, ROW = 28;
+const WIDTH = 600, RIGHT = 80, ROW = 28, LETTER = 7.5;  // pixels
 
 function make(tag, properties = {}, ...children) {
   const element = document.createElement(tag);
@@ -40,7 +40,7 @@ function draw(tag, attributes, text) {
 }
 
 const number = (x, digits = 3) =>
-  (x < 0 ? "\u2212" : "") + Math.abs(x).toPrecision(digits).replace(/e([+-])/, "e$1");
+  (x < 0 ? "\u2212" : "") + Math.abs(x).toPrecision(digits);
 
 function labelled(text, control) {
   return make("label", {}, text, control);
@@ -58,6 +58,10 @@ function render({ model, el }) {
   const choices = model.get("choices"), table = model.get("table"), live = model.get("live");
   const { names, samples, baselines, methods, steps, values } = choices;
 
+  // room for the longest name with a value behind it
+  const short = names.map(name => name.length > 24 ? name.slice(0, 23) + "\u2026" : name);
+  const left = LETTER * (Math.max(...short.map(name => name.length)) + 10);
+
   // position of one choice in the table
   const entry = (s, b, m, k) =>
     table[((s * baselines.length + b) * methods.length + m) * steps.length + k];
@@ -69,9 +73,9 @@ function render({ model, el }) {
   const rows = names.map((_, i) => {
     const y = i * ROW + 4;
     const row = {
-      name: draw("text", { x: LEFT - 70, y: y + 17, "text-anchor": "end" }),
+      name: draw("text", { x: left - 10, y: y + 15, "text-anchor": "end" }),
       bar: draw("rect", { y, height: ROW - 8, x: 0, width: 0, class: "bar" }),
-      value: draw("text", { y: y + 17, x: WIDTH - 4, "text-anchor": "end", class: "value" }),
+      value: draw("text", { y: y + 15, x: WIDTH - 4, "text-anchor": "end", class: "value" }),
     };
     bars.append(row.name, row.bar, row.value);
     return row;
@@ -83,16 +87,16 @@ function render({ model, el }) {
   const message = make("div", { className: "message" });
   message.setAttribute("role", "alert");
 
-  function scale(sample, baseline) {  // the same for all methods and n_steps
+  function scale(sample, baseline) {  // the same for all methods; rough sums are cut
     let low = 0, high = 0;
     for (let m = 0; m < methods.length; m++) {
-      for (let k = 0; k < steps.length; k++) {
+      for (let k = nearest(10); k < steps.length; k++) {
         const found = entry(sample, baseline, m, k)[0];
         low = Math.min(low, ...found);
         high = Math.max(high, ...found);
       }
     }
-    const span = high - low || 1, left = LEFT - 60, right = WIDTH - RIGHT;
+    const span = high - low || 1, right = WIDTH - RIGHT;
     const place = v => left + (right - left) * (v - low) / span;
     return v => Math.min(right, Math.max(left, place(v)));
   }
@@ -102,7 +106,7 @@ function render({ model, el }) {
     const x = scale(sample, baseline), origin = x(0);
     attributions.forEach((a, i) => {
       const { name, bar, value } = rows[i];
-      name.textContent = `${names[i]} = ${number(values[sample][i])}`;
+      name.textContent = `${short[i]} = ${number(values[sample][i])}`;
       bar.setAttribute("x", Math.min(origin, x(a)));
       bar.setAttribute("width", Math.abs(x(a) - origin));
       bar.setAttribute("fill", a < 0 ? NEGATIVE : POSITIVE);
@@ -148,7 +152,16 @@ function render({ model, el }) {
   };
   const readout = make("output", { className: "steps" });
   pick.slider.oninput = () => change("n_steps", steps[+pick.slider.value]);
-  pick.count.onchange = () => change("n_steps", Number(pick.count.value));
+  let waiting;
+  const counted = () => {
+    clearTimeout(waiting);
+    change("n_steps", Number(pick.count.value));
+  };
+  pick.count.onchange = counted;
+  pick.count.oninput = () => {  // a notebook may keep Enter to itself
+    clearTimeout(waiting);
+    waiting = setTimeout(counted, 500);
+  };
   pick.count.setAttribute("aria-label", "n_steps as a number");
 
   function follow() {  // the controls show what the model holds
@@ -158,7 +171,7 @@ function render({ model, el }) {
     pick.method.value = position(methods, model.get("method"));
     pick.slider.value = nearest(n);
     pick.slider.setAttribute("aria-valuetext", `${n} steps`);
-    pick.count.value = n;
+    if (document.activeElement !== pick.count) pick.count.value = n;
     readout.textContent = live ? "" : steps[nearest(n)];
   }
 

@@ -17,13 +17,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-# %% ../../nbs/explain/axioms.ipynb #3832a900
+# %% ../../nbs/explain/axioms.ipynb #6c665cb1
 from matplotlib.axes import Axes
 
 from ..core.plots import COLOURS, axis, label
 from ..core.settings import require
-from .gradients import (
-    as_baselines, as_table, gradients, predict, target_index)
+from .gradients import as_baselines, as_table, predict, target_index
 
 # %% ../../nbs/explain/axioms.ipynb #79dafec7
 torch = require("torch")

@@ -68,7 +68,7 @@ class Relation:
         "Target against the equation's value; rows on which it fails stand out."
         return plot_relation(self, table, ax)
 
-# %% ../../nbs/explain/laws.ipynb #44691c7f
+# %% ../../nbs/explain/laws.ipynb #c31b82a3
 def equation(
     left: str,  # what is explained
     multiple: int,  # of it
@@ -76,7 +76,7 @@ def equation(
     constant: int,  # the rest
 ) -> str:  # such as "2*faces = 3*edges - vertices + 1"
     "A law as one writes it; features with coefficient 0 are left out."
-    terms = [(c, name) for name, c in coefficients.items() if c]
+    terms = [(c, str(name)) for name, c in coefficients.items() if c]
     terms += [(constant, "")] if constant or not terms else []
     right = ""
     for c, name in terms:
@@ -183,7 +183,7 @@ def _text(
     rest = {name: sign * c for name, c in entries.items() if name != left}
     return equation(left, abs(entries[left]), rest, sign * law[-2])
 
-# %% ../../nbs/explain/laws.ipynb #06e04e35
+# %% ../../nbs/explain/laws.ipynb #2175b695
 def _relation(
     columns: list[str],  # features, and the target last
     rows: np.ndarray,  # (n, m) Python integers
@@ -195,7 +195,9 @@ def _relation(
     "Count the rows on which a law holds, and fill in the answer."
     n_rows, n_hold = len(rows), int((rows @ law == 0).sum())
     coefficients = dict(zip(columns, law[:-2].tolist()))
-    reason = reason.format(equation=_text(columns, law), n_hold=n_hold, n_rows=n_rows)
+    for place, text in (("{n_hold}", f"{n_hold:,}"), ("{n_rows}", f"{n_rows:,}"),
+                        ("{equation}", _text(columns, law))):
+        reason = reason.replace(place, text)
     return Relation(columns[-1], verdict, reason, coefficients, int(law[-2]),
                     -int(law[-1]), n_rows, n_hold, **lists)
 
@@ -230,7 +232,7 @@ def _several_laws(
         f"{'; '.join(shown)}; rows that break {tied[0]} would decide"),
         alternatives=shown, dependencies=tied)
 
-# %% ../../nbs/explain/laws.ipynb #285ada9a
+# %% ../../nbs/explain/laws.ipynb #9b19b3f5
 def discover_relation(
     table: pd.DataFrame,  # any table of numbers
     target: str = "faces",  # the column to explain: whole numbers
@@ -241,8 +243,8 @@ def discover_relation(
 ) -> Relation:  # its verdict: "exact", "not identifiable" or "no law"
     """Find the linear law with whole coefficients that every row of a table obeys.
 
-    Raises ValueError for a missing column, one without numbers, NaN, a target that is
-    not whole, too few different rows, max_coefficient < 1. Source: equation (1)."""
+    Raises ValueError for a missing column, no numbers, NaN, a target that is not
+    whole, too few different rows, max_coefficient < 1. Source: equation (1)."""
     if max_coefficient < 1:
         raise ValueError(f"max_coefficient must be at least 1 (got {max_coefficient})")
     columns = [*_checked_features(table, target, features), target]
@@ -252,17 +254,16 @@ def discover_relation(
         best = _best_candidate(rows, max_coefficient, n_groups, seed)
         return _relation(columns, rows, best, "no law", (
             "no equation with whole coefficients holds on all rows; the best that was "
-            "found, {equation}, holds on {n_hold:,} of {n_rows:,}"))
+            "found, {equation}, holds on {n_hold} of {n_rows}"))
     if len(basis) > 1:
         return _several_laws(columns, rows, basis, max_coefficient)
     if not _is_small(basis[0], max_coefficient):
         return _relation(columns, rows, basis[0], "no law", (
-            "the only equation that holds on all {n_rows:,} rows has a coefficient "
+            "the only equation that holds on all {n_rows} rows has a coefficient "
             f"above max_coefficient={max_coefficient}: {{equation}}"))
-    checks = len(set(map(tuple, rows))) - rank
     return _relation(columns, rows, basis[0], "exact", (
-        "it holds on all {n_rows:,} rows and no other law does; "
-        f"{checks:,} different rows could have contradicted it"))
+        "it holds on all {n_rows} rows and no other law does; "
+        f"{len({*map(tuple, rows)}) - rank:,} different rows could contradict it"))
 
 # %% ../../nbs/explain/laws.ipynb #f257ff04
 def plot_relation(

@@ -151,10 +151,10 @@ def fitted(
     fit, rest = split_table(polyhedra_table(n, seed), seed)
     return FacesModel(seed).fit(fit), rest
 
-# %% ../../nbs/explain/polyhedra.ipynb #bf4474dd
+# %% ../../nbs/explain/polyhedra.ipynb #3670bb67
 @claim("polyhedra.model", essay=ESSAY, published="highly accurate", rule=at_least(0.99),
        statement="a model of faces is highly accurate on polyhedra it has not seen",
-       unit="share right after rounding", over_seeds=True, seconds=12)
+       unit="share right after rounding", over_seeds=True, seconds=10)
 def model_claim(run):
     model, rest = fitted(run.profile.polyhedra_n, run.seed)
     error, share = score(model.predict(rest), rest)
@@ -162,7 +162,7 @@ def model_claim(run):
     return Result(share, None, f"computed here (n={run.profile.polyhedra_n})",
                   f"Mean squared error {error:.2g}; the mean alone has {floor:.3g}.")
 
-# %% ../../nbs/explain/polyhedra.ipynb #60021e61
+# %% ../../nbs/explain/polyhedra.ipynb #64245a9c
 def salience_table(
     model: FacesModel,  # fitted
     table: pd.DataFrame,  # solids to explain
@@ -170,16 +170,16 @@ def salience_table(
     "Mean |attribution| by integrated gradients and by the gradient, and mean slope."
     inputs = model.inputs(table)
     path = integrated_gradients(model.net_, inputs, target=0, n_steps=32)
-    slope = saliency(model.net_, inputs, target=0)
+    slope = saliency(model.net_, inputs, target=0, abs=False)
     return pd.DataFrame({
         "integrated gradients": path.abs().mean(0), "gradient": slope.abs().mean(0),
         "slope": slope.mean(0) / torch.tensor(model.scale_),
     }, index=list(FEATURES)).astype(float)
 
-# %% ../../nbs/explain/polyhedra.ipynb #744b57f2
+# %% ../../nbs/explain/polyhedra.ipynb #cf0fb75e
 @claim("polyhedra.salience", essay=ESSAY, published="edges, vertices",
        rule=at_most(0.1), statement="salience finds volume and area of no importance",
-       unit="ratio of attributions", over_seeds=True, seconds=3)
+       unit="ratio of attributions", over_seeds=True, seconds=10)
 def salience_claim(run):
     model, rest = fitted(run.profile.polyhedra_n, run.seed)
     size = salience_table(model, rest)["integrated gradients"]
@@ -208,11 +208,11 @@ def shuffled(
     order = np.random.default_rng(seed).permutation(len(table))
     return table.assign(faces=table["faces"].to_numpy()[order])
 
-# %% ../../nbs/explain/polyhedra.ipynb #a6d43817
+# %% ../../nbs/explain/polyhedra.ipynb #68a6d039
 @claim("polyhedra.shuffled", essay=ESSAY, published="open", universal=True,
        rule=shape("no law is found in 20 tables with shuffled faces"),
        statement="where nothing determines the faces, no law is found",
-       unit="share of tables", seconds=6)
+       unit="share of tables", seconds=4)
 def shuffled_claim(run):
     table = polyhedra_table(run.profile.polyhedra_n // 4, run.seed)
     found = [discover_relation(shuffled(table, run.seed + i)) for i in range(20)]
@@ -221,11 +221,11 @@ def shuffled_claim(run):
                   table.attrs["source"],
                   f"No candidate holds on more than {best} of {len(table)} rows.")
 
-# %% ../../nbs/explain/polyhedra.ipynb #daa504f4
+# %% ../../nbs/explain/polyhedra.ipynb #26cdc3d4
 @claim("polyhedra.trap", essay=ESSAY, published="open", universal=True,
        rule=shape("5 tables of simplicial polyhedra are found not identifiable"),
        statement="simplicial polyhedra alone cannot tell Euler's law from others",
-       unit="share of tables", seconds=3)
+       unit="share of tables", seconds=1)
 def trap_claim(run):
     n = run.profile.polyhedra_n // 10
     tables = [polyhedra_table(n, run.seed + i, SIMPLICIAL) for i in range(5)]

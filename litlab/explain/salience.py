@@ -44,14 +44,14 @@ class ToyNetwork(torch.nn.Module):
             input1, input2 = input1.unbind(1)
         return 1 - torch.relu(1 - 10 * input1 - input2)
 
-# %% ../../nbs/explain/salience.ipynb #0ff39737
+# %% ../../nbs/explain/salience.ipynb #1e6737e4
 def saliency(
     model,  # function of as many tensors as there are inputs
     inputs,  # a tensor (rows, ...) or a tuple of tensors
     target=None,  # which output: None, int, tuple, or one for each row
-    abs: bool = False,  # give absolute values, as Captum does by default
-):  # the gradient, in the form of the inputs
-    """How fast the output grows with each input, where the input is.
+    abs: bool = True,  # without signs, as in the source; False keeps them
+):  # size of the gradient (or the gradient), in the form of the inputs
+    """How fast the output changes with each input, where the input is.
 
     Raises ValueError for inputs or a target that don't fit. Source: arXiv:1312.6034."""
     found = gradients(model, inputs, target)
@@ -59,7 +59,7 @@ def saliency(
         return found
     return tuple(g.abs() for g in found) if isinstance(found, tuple) else found.abs()
 
-# %% ../../nbs/explain/salience.ipynb #91c36086
+# %% ../../nbs/explain/salience.ipynb #990e0300
 @claim("salience.toy_gradient", essay=ESSAY, published=0.0, rule=close_to(0, 0),
        statement="the plain gradient of the toy network is 0 where its output is 1")
 def measure_toy_gradient(run) -> float:  # largest gradient, absolute
@@ -68,7 +68,7 @@ def measure_toy_gradient(run) -> float:  # largest gradient, absolute
     x = 0.2 + 3 * torch.rand(1000, 2, generator=generator)
     toy = ToyNetwork()
     assert (predict(toy, x) == 1).all()
-    return float(saliency(toy, x).abs().max())
+    return float(saliency(toy, x).max())
 
 # %% ../../nbs/explain/salience.ipynb #5257f120
 METHODS = ("gausslegendre", "riemann_left", "riemann_right", "riemann_middle",
@@ -163,7 +163,7 @@ def measure_toy_ratio(run) -> Result:  # mean and deviation of the ratio
     return Result(float(ratio.mean()), float(ratio.std()),
                   note="For equal inputs; in general it is 10 x1 / x2.")
 
-# %% ../../nbs/explain/salience.ipynb #fe9cddeb
+# %% ../../nbs/explain/salience.ipynb #d42f472f
 def captum_difference(
     seed: int,  # of network, inputs, baselines and targets
     dtype,  # torch.float32 or torch.float64
@@ -186,7 +186,7 @@ def captum_difference(
         warnings.simplefilter("ignore")
         theirs += attr.Saliency(two_inputs).attribute(
             (a, b), about["target"], abs=False)
-    ours += saliency(two_inputs, (a, b), about["target"])
+    ours += saliency(two_inputs, (a, b), about["target"], abs=False)
     pairs = [*zip(ours, theirs), (delta, their_delta)]
     largest = max(float(t.abs().max()) for _, t in pairs)
     return max(float((o - t).abs().max()) for o, t in pairs) / largest
