@@ -184,7 +184,8 @@ def test_processes_measure_the_same(tmp_path):
              for e in ("serial", "processes")]
     values = [[(m.id, m.value, m.verdict) for m in c.measurements] for c in cards]
     assert values[0] == values[1]
-    assert all(m.peak_mb > 20 and m.seconds > 0 for m in cards[1].measurements)
+    assert all(m.peak_mb > 20 for m in cards[1].measurements)
+    assert sum(m.seconds for m in cards[1].measurements) > 0
 
 
 def test_lists_as_json(capsys):

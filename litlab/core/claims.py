@@ -230,7 +230,7 @@ def measure_seeds(
     spread = float(values.std(ddof=1)) if n > 1 else None
     return Result(float(values.mean()), spread, results[0].source, results[0].note)
 
-# %% ../../nbs/core/claims.ipynb #a2917ba9
+# %% ../../nbs/core/claims.ipynb #dd9d26d0
 def row(
     claim: Claim,  # the statement
     run: Run,  # how it was measured
@@ -241,7 +241,7 @@ def row(
 ) -> Measurement:  # the row
     "Make a row of the scorecard."
     word, why = failed or verdict(claim, result.value, result.spread)
-    why = " ".join(p for p in (why, result.note if result else "") if p)
+    why = "; ".join(p for p in (why, result.note if result else "") if p)
     return Measurement(
         claim.id, claim.topic, claim.statement, claim.essay,
         result.value if result else None, result.spread if result else None,

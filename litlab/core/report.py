@@ -24,7 +24,7 @@ VERDICT_COLOURS = {
     "error": COLOURS["red"],
 }
 
-# %% ../../nbs/core/report.ipynb #a85acd4c
+# %% ../../nbs/core/report.ipynb #7e1271e4
 def number(
     value: float | str | None,  # a number, a word, or nothing
     spread: float | None = None,  # its spread
@@ -34,6 +34,8 @@ def number(
         return value or "–"
     if spread:
         digits = max(0, 1 - math.floor(math.log10(spread)))
+        if digits > 6:
+            return f"{value:.3g} ± {spread:.1g}"
         return f"{value:.{digits}f} ± {spread:.{digits}f}"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
@@ -95,14 +97,13 @@ def small_figure(
             + "".join(parts) + f'<circle cx="{x(m.value)}" cy="14" r="5" '
             f'fill="{colour}"/></svg>')
 
-# %% ../../nbs/core/report.ipynb #576b08ea
+# %% ../../nbs/core/report.ipynb #31f4e489
 def scorecard_table(
     card,  # a Scorecard
 ) -> str:  # a <table> element
     "The scorecard as an html table, for any page."
     head = "".join(f"<th>{h}</th>" for h in (
-        "claim", "statement", "measured", "published", "", "verdict", "data",
-        "seed", "s", "MB"))
+        "claim", "statement", "measured", "published", "", "verdict", "data"))
     body = []
     for m in card.measurements:
         e = html.escape
@@ -113,8 +114,8 @@ def scorecard_table(
             f"{e(number(m.published))}<br><small>{e(m.comparison)}</small>",
             small_figure(m), f'<b style="color:{VERDICT_COLOURS[m.verdict]}">'
             f"{e(m.verdict)}</b><br><small>{e(m.reason)}</small>",
-            f"<small>{e(m.source)}</small>", m.seed, f"{m.seconds:.1f}",
-            f"{m.peak_mb:.0f}")
+            f"<small>{e(m.source)}<br>seed {m.seed}, {m.seconds:.1f} s, "
+            f"{m.peak_mb:.0f} MB</small>")
         body.append(f'<tr id="{e(m.id)}">' + "".join(f"<td>{c}</td>" for c in cells))
     return (f'<table class="scorecard"><thead><tr>{head}</tr></thead><tbody>'
             + "</tr>".join(body) + "</tr></tbody></table>")
