@@ -240,7 +240,7 @@ BAD = {
     "baseline kind": ({"baselines": "zero"}, r"baselines must be .*\(got str\)"),
     "target missing": ({"target": None}, r"target is missing.*\(100, 4\).*target=0"),
     "target high": ({"target": 4}, r"target must be between 0 and 3 \(got 4\)"),
-    "target low": ({"target": -1}, r"target must be between 0 and 3 \(got -1\)"),
+    "target low": ({"target": -5}, r"target must be between 0 and 3 \(got -5\)"),
     "target row": ({"target": [0, 9]}, r"between 0 and 3 \(got 9\)"),
     "target rows": ({"target": [0, 1, 2]}, r"target has shape \(3,\) for 2 rows"),
     "target deep": ({"target": (0, 1)}, r"target \[0, 1\] is too long"),
@@ -308,6 +308,14 @@ def test_sensitivity_counts():
     assert found.examples["change"].iloc[0] == pytest.approx(0.5)
     assert "1 violations in 1" in repr(found)
     assert found.plot().get_xlabel()
+
+
+def test_targets_from_the_end():
+    "A negative target counts from the end, as Captum's."
+    ours = integrated_gradients(MANY, X, target=-1)
+    assert torch.equal(ours, integrated_gradients(MANY, X, target=3))
+    theirs = IntegratedGradients(MANY).attribute(X, target=-1)
+    assert torch.allclose(ours, theirs.to(ours), atol=1e-6)
 
 
 @pytest.mark.parametrize("target", [2, [0, 2] * 20, torch.arange(40) % 3])

@@ -137,7 +137,7 @@ def target_index(
                          "give one for all, or one for each row")
     return index.long().reshape(rows, -1)
 
-# %% ../../nbs/explain/gradients.ipynb #3917e118
+# %% ../../nbs/explain/gradients.ipynb #f1666020
 def select_output(
     output,  # (rows, ...) what a model gave back
     index,  # (rows, k) from `target_index`, or None
@@ -158,10 +158,11 @@ def select_output(
                          f"shape {shape}: it has {len(shape) - 1} dimensions a row")
     columns = index.to(output.device).unbind(1)
     for column, size in zip(columns, shape[1:]):
-        if ((column < 0) | (column >= size)).any():
-            wrong = column[(column < 0) | (column >= size)][0].item()
-            raise ValueError(f"target must be between 0 and {size - 1} (got {wrong}): "
-                             f"the output has {size} numbers in that dimension")
+        wrong = column[(column < -size) | (column >= size)]
+        if len(wrong):
+            raise ValueError(f"target must be between 0 and {size - 1} (got "
+                             f"{wrong[0].item()}): the output has {size} numbers in "
+                             "that dimension (negative ones count from its end)")
     chosen = output[(torch.arange(rows, device=output.device), *columns)]
     if chosen.numel() != rows:
         raise ValueError("target is missing or too short: the model's output has shape "
