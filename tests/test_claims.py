@@ -133,6 +133,16 @@ def test_page_shows_all_and_escapes(tmp_path):
     assert page.count("<svg") == 1 and "http" not in page
 
 
+def test_rows_that_can_not_be(tmp_path):
+    save_scorecard(example_card(), tmp_path)
+    text = (tmp_path / "scorecard.json").read_text()
+    for old, new in (('"exceeded"', '"perfect"'), ("0.6,", '"0.6",')):
+        assert old in text
+        (tmp_path / "scorecard.json").write_text(text.replace(old, new))
+        with pytest.raises(ValueError, match="no scorecard"):
+            load_scorecard(tmp_path)
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"profile": "quick"}',
                                   '{"profile": 1, "started": 2, "versions": 3, '
                                   '"measurements": [{"id": 1}]}'])

@@ -2,6 +2,8 @@
 import functools
 import http.server
 import os
+import subprocess
+import sys
 import threading
 
 import pandas as pd
@@ -173,6 +175,26 @@ def test_missing_column(places):
     write_table(table.drop(columns=["volume"]), mine / "knots.parquet")
     with pytest.raises(ValueError, match="lacks the columns volume"):
         load_table("knots", ["name", "volume"])
+
+
+def test_found_from_a_folder_that_holds_the_clone(tmp_path):
+    "A folder named litlab in the working directory does not hide the package."
+    (tmp_path / "litlab").mkdir()
+    code = ("from litlab.core.data import dataset, embedded_file; "
+            "assert embedded_file(dataset('knots')).is_file()")
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
+
+
+@pytest.mark.parametrize("change, words", [
+    ({"volume": "large"}, "no numbers in volume"),
+    ({"volume": float("nan")}, "NaN or infinite values in volume"),
+    ({"signature": 1}, "odd signatures"), ({"name": "K4a1"}, "stand twice")])
+def test_impossible_values(places, change, words):
+    mine, _ = places
+    table = pd.read_parquet(embedded_file(dataset("knots"))).head(5)
+    write_table(table.assign(**change), mine / "knots.parquet")
+    with pytest.raises(ValueError, match=f"LITLAB_DATA, knots.parquet.*{words}"):
+        load_knots()
 
 
 def test_writing_leaves_the_old_table_if_it_fails(tmp_path):

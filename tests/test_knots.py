@@ -6,14 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from litlab.explain.census import (
-    INVARIANTS, is_held_out, knot_invariants, knot_table, link_invariants, load_knots,
+    INVARIANTS, check_knots, is_held_out, knot_invariants, knot_table, link_invariants,
+    load_knots,
     make_knots, with_derived)
 from litlab.explain.conjecture import (
     feature_importance, fit_network, inequality_gap, smallest_constants, twisted_knots)
 from litlab.explain.diagrams import (
     diagram_regions, knot_diagram, knot_names, load_snappy, signature)
 from litlab.explain.knots import (
-    ODD, TRANSLATIONS, SignatureModel, check_knots, knot_features, mirror_image,
+    ODD, TRANSLATIONS, SignatureModel, knot_features, mirror_image,
     squared_error, subset_errors)
 
 SMALL = {"max_iter": 60, "max_leaf_nodes": 31}
@@ -83,7 +84,7 @@ def test_names():
 
 @pytest.mark.parametrize("name", [
     "K8n4", "K3a2", "K16a1", "K2a1", "L5a1", "8_19", "", "K10a0", "K10a-1", "K10",
-    "Kxa1", "k8n3", "K8n", "K8n3 ", "4_1"])
+    "Kxa1", "K03a1", "K3a01", "KK3a1", "3a1", "K²a1", "k8n3", "K8n", "K8n3 ", "4_1"])
 def test_unknown_knots(name):
     with pytest.raises(ValueError, match="no knot .* in the census.*K15n168030"):
         knot_invariants(name)

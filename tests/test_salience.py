@@ -479,3 +479,13 @@ def test_import_is_light():
     done = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True,
                           check=True)
     assert json.loads(done.stdout) == []
+
+
+def test_sensitivity_of_captum_with_a_target():
+    "A method that knows baselines only by keyword gets them, and a plain target."
+    def captum(model, inputs, **options):
+        return IntegratedGradients(model).attribute(inputs, **options)
+    net = random_network(1, 5, n_outputs=3)
+    x = torch.randn(6, 5, generator=torch.Generator().manual_seed(0)).double()
+    ours = sensitivity_violations(integrated_gradients, net, x, target=2)
+    assert sensitivity_violations(captum, net, x, target=2).n_cases == ours.n_cases

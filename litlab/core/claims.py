@@ -290,7 +290,7 @@ def save_scorecard(
     replace_file(Path(folder) / "scorecard.csv", out.getvalue())
     replace_file(Path(folder) / "scorecard.html", scorecard_page(card))
 
-# %% ../../nbs/core/claims.ipynb #fc39d93f
+# %% ../../nbs/core/claims.ipynb #f19dd880
 def load_scorecard(
     folder: Path,  # with scorecard.json
 ) -> Scorecard:  # what was written
@@ -304,6 +304,9 @@ def load_scorecard(
     try:
         read = json.loads(path.read_text(encoding="utf-8"))
         rows = tuple(Measurement(**m) for m in read.pop("measurements"))
+        numbers = (int, float, type(None))
+        if not all(m.verdict in VERDICTS and isinstance(m.value, numbers) for m in rows):
+            raise ValueError("a row has no verdict or a value that is no number")
         return Scorecard(**read, measurements=rows)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"{path} is no scorecard ({error}): move it away, or run "

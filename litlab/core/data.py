@@ -54,7 +54,7 @@ def dataset(
         raise ValueError(f"no data set {name!r}: there are {', '.join(DATASETS)}")
     return DATASETS[name]
 
-# %% ../../nbs/core/data.ipynb #d6de5b78
+# %% ../../nbs/core/data.ipynb #4aa04e83
 def data_folder() -> Path | None:  # None if LITLAB_DATA is not set
     """The folder that LITLAB_DATA names.
 
@@ -62,8 +62,13 @@ def data_folder() -> Path | None:  # None if LITLAB_DATA is not set
     named = os.environ.get("LITLAB_DATA", "").strip()
     if not named:
         return None
-    folder = Path(named).expanduser()
-    if not folder.exists():
+    try:
+        folder = Path(named).expanduser()
+        found = folder.exists()
+    except (OSError, RuntimeError) as error:
+        raise ValueError(f"LITLAB_DATA names {named!r}, which can't be looked at "
+                         f"({error}): name a folder that can be read") from None
+    if not found:
         raise FileNotFoundError(f"LITLAB_DATA names {named!r}, which is not there: "
                                 "correct it, or unset it to use the lab's own tables")
     if not folder.is_dir() or not os.access(folder, os.R_OK | os.X_OK):
@@ -71,17 +76,18 @@ def data_folder() -> Path | None:  # None if LITLAB_DATA is not set
                          "be read: name a folder, or change its permissions")
     return folder
 
-# %% ../../nbs/core/data.ipynb #e3b8e287
+# %% ../../nbs/core/data.ipynb #967e3577
 def cache_folder() -> Path:  # made when something is written
     "The user's cache: LITLAB_CACHE, or the system's usual place."
-    return Path(os.environ.get("LITLAB_CACHE") or pooch.os_cache("litlab"))
+    named = os.environ.get("LITLAB_CACHE")
+    return Path(named).expanduser() if named else Path(pooch.os_cache("litlab"))
 
-# %% ../../nbs/core/data.ipynb #060c7d95
+# %% ../../nbs/core/data.ipynb #77a774c5
 def embedded_file(
     data: Dataset,  # a data set
 ) -> Path:  # where its table lies in the package, if it comes with the lab
     "The lab's own copy of a data set."
-    return Path(str(files("litlab"))) / "_data" / Path(data.file).name
+    return Path(str(files("litlab.core"))).parent / "_data" / Path(data.file).name
 
 # %% ../../nbs/core/data.ipynb #60a372e9
 def sha256_of(
@@ -195,7 +201,7 @@ def replace_file(
     os.replace(part, path)
     return path
 
-# %% ../../nbs/core/data.ipynb #2c6b892d
+# %% ../../nbs/core/data.ipynb #1a56a1f9
 def read_table(
     path: Path,  # a .parquet file
     columns: Sequence[str],  # columns that must be there
@@ -207,6 +213,8 @@ def read_table(
         raise FileNotFoundError(f"no table {Path(path).name!r} in {Path(path).parent}")
     try:
         table = pq.read_table(path).to_pandas()
+    except PermissionError:
+        raise ValueError(f"{path} can't be read: change its permissions") from None
     except (pa.ArrowException, OSError) as error:
         raise ValueError(f"{Path(path).name} is not a whole parquet file ({error}): "
                          "make or fetch it again") from None

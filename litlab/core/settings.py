@@ -164,7 +164,7 @@ def _set_option(
         raise ValueError(f"{where}: {key} in section [{section}] {error} "
                          f"(got {shown})") from None
 
-# %% ../../nbs/core/settings.ipynb #a7ac4fb7
+# %% ../../nbs/core/settings.ipynb #20a6d4e8
 def _settings_file(
     path: str | Path | None,  # a file that was asked for, or None
     environ: Mapping,  # the environment
@@ -174,7 +174,7 @@ def _settings_file(
     if named and not Path(named).is_file():
         raise FileNotFoundError(f"no settings file {str(named)!r}: correct the path, "
                                 "or leave it out to use the defaults")
-    beside = Path(str(files("litlab"))).parent / "settings.ini"
+    beside = Path(str(files("litlab.core"))).parents[1] / "settings.ini"
     return Path(named) if named else beside if beside.is_file() else None
 
 # %% ../../nbs/core/settings.ipynb #6957095a

@@ -46,7 +46,7 @@ def random_network(
     layers[-1:] = [torch.nn.Hardtanh(0.0, 1.0)] if clip else []
     return torch.nn.Sequential(*layers).double().eval()
 
-# %% ../../nbs/explain/axioms.ipynb #55995324
+# %% ../../nbs/explain/axioms.ipynb #7468631b
 def call_attribute(
     attribute: Callable,  # attribute(model, inputs, baselines=..., target=...)
     model,  # what it explains
@@ -56,9 +56,11 @@ def call_attribute(
 ):  # (rows, features)
     "Ask a method for attributions; `baselines` goes to methods that know it."
     known = inspect.signature(attribute).parameters
-    options = {"baselines": baselines} if "baselines" in known else {}
+    any_name = any(p.kind is p.VAR_KEYWORD for p in known.values())
+    options = {"baselines": baselines} if any_name or "baselines" in known else {}
     if target is not None:
-        options["target"] = target
+        single = getattr(target, "ndim", 0) == 2 and target.shape[1] == 1
+        options["target"] = target[:, 0] if single else target
     return attribute(model, inputs, **options)
 
 # %% ../../nbs/explain/axioms.ipynb #f58ba0f7

@@ -6,7 +6,7 @@ Docs: https://litlab.github.io/litlab/explain/census.html.md"""
 
 # %% auto #0
 __all__ = ['INVARIANTS', 'with_slope', 'with_derived', 'is_held_out', 'link_invariants', 'knot_invariants', 'knot_table',
-           'make_knots', 'compact', 'load_knots']
+           'make_knots', 'compact', 'check_knots', 'load_knots']
 
 # %% ../../nbs/explain/census.ipynb #22586d50
 import signal
@@ -196,7 +196,7 @@ def _each_chunk(
         if pool:
             pool.shutdown(cancel_futures=True)
 
-# %% ../../nbs/explain/census.ipynb #c805e7e0
+# %% ../../nbs/explain/census.ipynb #4fa6d92d
 def make_knots(
     n: int,  # number of names to draw
     path: Path,  # the parquet file to write
@@ -211,11 +211,11 @@ def make_knots(
         raise ValueError(f"n must be between 1 and {len(names)} (got {n})")
     parts = Path(path).with_name(f"{Path(path).stem}-n{n}-seed{seed}.parts")
     parts.mkdir(parents=True, exist_ok=True)
-    files = {parts / f"{i:06}.parquet": names[i:min(i + 500, n)].tolist()
-             for i in range(0, n, 500)}
+    files = {parts / f"{i:06}.parquet": names[i:min(i + 100, n)].tolist()
+             for i in range(0, n, 100)}
     missing = [f for f in files if not f.exists()]
     todo = _each_chunk([files[f] for f in missing], n_workers)
-    bar = tqdm(total=n, initial=500 * (len(files) - len(missing)), desc="knots")
+    bar = tqdm(total=n, initial=100 * (len(files) - len(missing)), desc="knots")
     for file, rows in zip(missing, todo):
         write_table(rows, file)
         bar.update(len(files[file]))
@@ -236,14 +236,39 @@ def compact(
     kinds |= {"symmetry_group": "category", "signature": "int8"}
     return table.astype(kinds)
 
-# %% ../../nbs/explain/census.ipynb #4993ee72
+# %% ../../nbs/explain/census.ipynb #dafe9e40
+def check_knots(
+    table: pd.DataFrame,  # knots
+    columns,  # names of the columns that are needed
+) -> pd.DataFrame:  # the same
+    """Raises ValueError if there is no row, or a column is missing, holds no numbers,
+    or holds NaN or infinity."""
+    where = f"the table ({table.attrs['source']})" if table.attrs else "the table"
+    missing = [c for c in columns if c not in table]
+    if missing:
+        raise ValueError(f"{where} lacks the columns {', '.join(missing)}: "
+                         "make it with knot_table or load_knots")
+    text = [c for c in columns if not pd.api.types.is_numeric_dtype(table[c])]
+    if text:
+        raise ValueError(f"{where} has no numbers in {', '.join(text)}: make it again")
+    bad = [c for c in columns if not np.isfinite(table[c].to_numpy(float)).all()]
+    if bad or not len(table):
+        raise ValueError(f"{where} has {len(table)} rows and NaN or infinite values "
+                         f"in {', '.join(bad) or 'no column'}: drop those rows")
+    return table
+
+# %% ../../nbs/explain/census.ipynb #5c70959c
 def load_knots(
     ) -> pd.DataFrame:  # columns as `knot_table`; .attrs["source"] says from where
     """The table of knots: from LITLAB_DATA, the user's cache, or the one in the lab.
 
-    Raises ValueError for a missing column, a wrong hash or a truncated file."""
+    Raises ValueError for a missing column, a wrong hash, a truncated file, and for
+    values that can't be: no numbers, NaN, odd signatures, names that stand twice."""
     columns = ["name", *INVARIANTS, "symmetry_group", "signature"]
-    table = load_table("knots", columns)
+    table = check_knots(load_table("knots", columns), columns[1:-2] + columns[-1:])
+    if (table["signature"] % 2 != 0).any() or not table["name"].is_unique:
+        raise ValueError(f"the table ({table.attrs['source']}) has odd signatures or "
+                         "names that stand twice: make it again")
     values = {c: table[c].astype("float64") for c in INVARIANTS}
     out = with_derived(table.assign(**values, signature=table["signature"].astype(int)))
     out.attrs["source"] = table.attrs["source"]

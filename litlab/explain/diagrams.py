@@ -7,7 +7,8 @@ Docs: https://litlab.github.io/litlab/explain/diagrams.html.md"""
 # %% auto #0
 __all__ = ['CENSUS_COUNTS', 'knot_names', 'load_snappy', 'knot_diagram', 'diagram_regions', 'signature']
 
-# %% ../../nbs/explain/diagrams.ipynb #01ccaf2d
+# %% ../../nbs/explain/diagrams.ipynb #9c058946
+import re
 import signal
 import threading
 from unittest.mock import patch
@@ -49,17 +50,16 @@ def load_snappy():  # the module
     with patch.object(signal, "signal", lambda *_: signal.SIG_DFL):
         return require("snappy")
 
-# %% ../../nbs/explain/diagrams.ipynb #852397e9
+# %% ../../nbs/explain/diagrams.ipynb #c613efc2
 def knot_diagram(
     name: str,  # a knot's name, such as K8n3
 ):  # SnapPy's Link
     """The diagram of a knot of the census.
 
     Raises ValueError for an unknown name, ImportError without the extra knots."""
-    kind = str(name).lstrip("K").partition("a" if "a" in str(name) else "n")
-    known = kind[0].isdigit() and int(kind[0]) in CENSUS_COUNTS and kind[2].isdigit()
-    counts = CENSUS_COUNTS[int(kind[0])] if known else (0, 0)
-    if not known or not 1 <= int(kind[2]) <= counts[kind[1] == "n"]:
+    parts = re.fullmatch(r"K([1-9]\d*)([an])([1-9]\d*)", str(name), re.ASCII)
+    counts = CENSUS_COUNTS.get(int(parts[1]), (0, 0)) if parts else (0, 0)
+    if not parts or int(parts[3]) > counts[parts[2] == "n"]:
         raise ValueError(
             f"no knot {name!r} in the census: names run from K3a1 to K15n168030, "
             "with the number of crossings, a (alternating) or n, and a number")

@@ -6,8 +6,8 @@ Docs: https://litlab.github.io/litlab/explain/knots.html.md"""
 
 # %% auto #0
 __all__ = ['ESSAY', 'OTHER_KNOTS', 'ODD', 'TRANSLATIONS', 'count_knots', 'squared_error', 'slope_mse', 'mirror_image',
-           'check_knots', 'knot_features', 'SignatureModel', 'compare_models', 'model_mse', 'mse_ratio',
-           'plot_predictions', 'subset_errors', 'top_three']
+           'knot_features', 'SignatureModel', 'compare_models', 'model_mse', 'mse_ratio', 'plot_predictions',
+           'subset_errors', 'top_three', 'INVARIANTS', 'check_knots', 'knot_table', 'load_knots']
 
 # %% ../../nbs/explain/knots.ipynb #748f52e3
 from itertools import combinations
@@ -16,13 +16,14 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-# %% ../../nbs/explain/knots.ipynb #57c06e3a
+# %% ../../nbs/explain/knots.ipynb #70dcf4b3
 from ..core.claims import Result, at_most, claim, close_to, shape
 from ..core.plots import COLOURS, axis, label
 from ..core.settings import require
-from .census import INVARIANTS, knot_table, load_knots
+from .census import INVARIANTS, check_knots, knot_table, load_knots
 
-# %% ../../nbs/explain/knots.ipynb #a287d61b
+# %% ../../nbs/explain/knots.ipynb #723e8b79
+_all_ = ["INVARIANTS", "check_knots", "knot_table", "load_knots"]
 ESSAY = "Explainable Deep Learning and Guiding Human Intuition with AI (2022)"
 OTHER_KNOTS = ("other knots: the essay uses DeepMind's table, "
                "this is a draw from the census")
@@ -75,30 +76,15 @@ def mirror_image(
 TRANSLATIONS = ("longitudinal_translation", "meridional_translation_real",
                 "meridional_translation_imag")
 
-# %% ../../nbs/explain/knots.ipynb #f3f0aa02
-def check_knots(
-    table: pd.DataFrame,  # knots
-    columns,  # names of the columns that are needed
-) -> pd.DataFrame:  # the same
-    "ValueError if a column is missing, holds NaN or infinity, or no row is there."
-    missing = [c for c in columns if c not in table]
-    if missing:
-        raise ValueError(f"the table lacks the columns {', '.join(missing)}: "
-                         "make it with knot_table or load_knots")
-    bad = [c for c in columns if not np.isfinite(table[c].to_numpy(float)).all()]
-    if bad or not len(table):
-        raise ValueError(f"the table has {len(table)} rows and NaN or infinite values "
-                         f"in {', '.join(bad) or 'no column'}: drop those rows")
-    return table
-
-# %% ../../nbs/explain/knots.ipynb #3baed83e
+# %% ../../nbs/explain/knots.ipynb #17c05446
 def knot_features(
     table: pd.DataFrame,  # n knots
     columns: tuple = INVARIANTS,  # the invariants to use
-) -> np.ndarray:  # (n, k) the invariants; with all translations, the cusp's shape too
+    shape: bool = True,  # add the cusp's shape, if all translations are there
+) -> np.ndarray:  # (n, k) the invariants, and four numbers for the cusp's shape
     "What the model sees of a knot; errors as in `check_knots`."
     x = check_knots(table, columns)[list(columns)].to_numpy(float)
-    if not set(TRANSLATIONS) <= set(columns):
+    if not shape or not set(TRANSLATIONS) <= set(columns):
         return x
     longitude, real, imag = (table[c].to_numpy(float) for c in TRANSLATIONS)
     meridian = real + 1j * imag
@@ -106,7 +92,7 @@ def knot_features(
     angle = np.arctan2(meridian.real, meridian.imag)
     return np.column_stack([x, ratio.real, ratio.imag, angle, np.abs(ratio)])
 
-# %% ../../nbs/explain/knots.ipynb #ef986f1d
+# %% ../../nbs/explain/knots.ipynb #8ea2bd18
 class SignatureModel:
     "Predicts signatures from the geometry: boosted trees that know about mirrors."
     def __init__(
@@ -116,8 +102,9 @@ class SignatureModel:
         max_leaf_nodes: int = 63,  # leaves a tree
         learning_rate: float = 0.1,  # weight of a tree
         seed: int = 0,  # of the trees
+        shape: bool = True,  # let it see the cusp's shape in other words too
     ):
-        self.columns, self.seed = tuple(columns), seed
+        self.columns, self.seed, self.shape = tuple(columns), seed, shape
         self.options = {"max_iter": max_iter, "max_leaf_nodes": max_leaf_nodes,
                         "learning_rate": learning_rate}
 
@@ -128,7 +115,8 @@ class SignatureModel:
         ensemble = require("sklearn.ensemble")
         self.trees_ = ensemble.HistGradientBoostingRegressor(
             early_stopping=False, random_state=self.seed, **self.options)
-        self.trees_.fit(knot_features(both, self.columns), both["signature"])
+        seen = knot_features(both, self.columns, self.shape)
+        self.trees_.fit(seen, both["signature"])
         self.n_knots_ = len(table)
         return self
 
@@ -136,11 +124,12 @@ class SignatureModel:
         "(n,) predicted signatures, equation (1)."
         if not hasattr(self, "trees_"):
             raise ValueError("the model is not fitted: call fit(table) first")
-        seen, mirrored = (self.trees_.predict(knot_features(t, self.columns))
-                          for t in (table, mirror_image(table)))
+        seen, mirrored = (
+            self.trees_.predict(knot_features(t, self.columns, self.shape))
+            for t in (table, mirror_image(table)))
         return (seen - mirrored) / 2
 
-# %% ../../nbs/explain/knots.ipynb #323a8cae
+# %% ../../nbs/explain/knots.ipynb #0d503c29
 def compare_models(
     fitting: pd.DataFrame,  # knots to learn from
     held_out: pd.DataFrame,  # knots to measure on
@@ -155,7 +144,7 @@ def compare_models(
         "slope / 2": slope / 2,
         f"{best:.3f} × slope": best * slope,
         "model without the translations":
-            SignatureModel(others, 200, seed=seed).fit(fitting).predict(held_out),
+            SignatureModel(others, seed=seed).fit(fitting).predict(held_out),
         "model": SignatureModel(seed=seed).fit(fitting).predict(held_out)}
     rows = {name: (*squared_error(p, truth), np.mean(2 * np.round(p / 2) == truth))
             for name, p in guesses.items()}
@@ -210,7 +199,7 @@ def plot_predictions(
     ax.set(aspect="equal", xlim=(-12, 12), ylim=(-12, 12))
     return label(ax, "signature", "predicted", f"{title}: {mean:.2f} ± {error:.2f}")
 
-# %% ../../nbs/explain/knots.ipynb #ea90261d
+# %% ../../nbs/explain/knots.ipynb #5fc490d1
 def subset_errors(
     fitting: pd.DataFrame,  # knots to learn from
     check: pd.DataFrame,  # knots to measure on
@@ -218,7 +207,7 @@ def subset_errors(
     seed: int = 0,  # of the trees
 ) -> pd.Series:  # mean squared error of each choice, the best first
     "The error of a small model on every choice of a few invariants."
-    options = {"max_iter": 60, "max_leaf_nodes": 31, "seed": seed}
+    options = {"max_iter": 60, "max_leaf_nodes": 31, "seed": seed, "shape": False}
     errors = {c: squared_error(
         SignatureModel(c, **options).fit(fitting).predict(check),
         check["signature"])[0] for c in combinations(INVARIANTS, size)}

@@ -19,7 +19,7 @@ from matplotlib.axes import Axes
 from ..core.plots import COLOURS, axis, label
 from .nullspace import law_space, null_space, primitive, whole_rows
 
-# %% ../../nbs/explain/laws.ipynb #8cc7dc87
+# %% ../../nbs/explain/laws.ipynb #aa700a09
 @dataclass(frozen=True)
 class Relation:
     "What a table says: multiple * target = coefficients * features + constant?"
@@ -51,7 +51,8 @@ class Relation:
 
     def predict(self, table: pd.DataFrame) -> np.ndarray:
         "The right side of the equation divided by the multiple, for each row."
-        right = sum(c * table[name] for name, c in self.coefficients.items() if c)
+        right = sum(c * table[name].to_numpy(float)
+                    for name, c in self.coefficients.items() if c)
         return np.asarray(right + self.constant * np.ones(len(table))) / self.multiple
 
     def holds(self, table: pd.DataFrame) -> np.ndarray:
