@@ -465,6 +465,7 @@ def test_the_network_s_claims_can_fail(monkeypatch):
 def test_small_integers_do_not_overflow():
     table = pd.DataFrame({"edges": np.array([100, 120, 127, 110, 90, 80], "int8"),
                           "vertices": np.array([20, 33, 50, 12, 9, 31], "int8")})
-    table["faces"] = 2 * table["edges"].astype(int) - 3 * table["vertices"] + 5
+    wide = table.astype(int)
+    table["faces"] = 2 * wide["edges"] - 3 * wide["vertices"] + 5
     found = discover_relation(table.astype({"faces": "int16"}))
     assert found.exact and found.predict(table).tolist() == table["faces"].tolist()

@@ -488,4 +488,4 @@ def test_sensitivity_of_captum_with_a_target():
     net = random_network(1, 5, n_outputs=3)
     x = torch.randn(6, 5, generator=torch.Generator().manual_seed(0)).double()
     ours = sensitivity_violations(integrated_gradients, net, x, target=2)
-    assert sensitivity_violations(captum, net, x, target=2).n_cases == ours.n_cases
+    assert sensitivity_violations(captum, net, x, target=2).cases == ours.cases
