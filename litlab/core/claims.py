@@ -290,7 +290,7 @@ def save_scorecard(
     replace_file(Path(folder) / "scorecard.csv", out.getvalue())
     replace_file(Path(folder) / "scorecard.html", scorecard_page(card))
 
-# %% ../../nbs/core/claims.ipynb #4193f766
+# %% ../../nbs/core/claims.ipynb #8bede2df
 def load_scorecard(
     folder: Path,  # with scorecard.json
 ) -> Scorecard:  # what was written
@@ -304,9 +304,7 @@ def load_scorecard(
     try:
         read = json.loads(path.read_text(encoding="utf-8"))
         rows = tuple(Measurement(**m) for m in read.pop("measurements"))
-        numbers = (int, float, type(None))
-        if not all(isinstance(m.value, numbers) and m.verdict in VERDICTS
-                   for m in rows):
+        if any(m.verdict not in VERDICTS or isinstance(m.value, str) for m in rows):
             raise ValueError("a row has no verdict or a value that is no number")
         return Scorecard(**read, measurements=rows)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
