@@ -200,6 +200,10 @@ def test_bad_tables(knots):
         SignatureModel(**SMALL).fit(few.assign(chern_simons=np.inf))
     with pytest.raises(ValueError, match="lacks the columns signature"):
         SignatureModel(**SMALL).fit(few.drop(columns="signature"))
+    named = few.drop(columns="volume")
+    named.attrs = {"made": "by hand"}
+    with pytest.raises(ValueError, match="lacks the columns volume"):
+        check_knots(named, ["volume"])
     with pytest.raises(ValueError, match="0 rows"):
         check_knots(few.head(0), ["volume"])
     with pytest.raises(ValueError, match="call fit"):

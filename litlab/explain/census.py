@@ -243,7 +243,8 @@ def check_knots(
 ) -> pd.DataFrame:  # the same
     """Raises ValueError if there is no row, or a column is missing, holds no numbers,
     or holds NaN or infinity."""
-    where = f"the table ({table.attrs['source']})" if table.attrs else "the table"
+    source = table.attrs.get("source", "given")
+    where = f"the table ({source})"
     missing = [c for c in columns if c not in table]
     if missing:
         raise ValueError(f"{where} lacks the columns {', '.join(missing)}: "
