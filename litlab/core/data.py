@@ -34,7 +34,7 @@ class Dataset:
     size: int = 0  # bytes
     maker: str = ""  # "module:function" that makes the table again, "" if none
 
-# %% ../../nbs/core/data.ipynb #be7d9c00
+# %% ../../nbs/core/data.ipynb #91614168
 DATASETS = {d.name: d for d in [
     Dataset(
         name="knots", file="knots.parquet",
@@ -43,6 +43,20 @@ DATASETS = {d.name: d for d in [
         sha256="2ae222f3b8270ddb6674f9ebe559de98c0c3f216475508930a16dec52c4051f0",
         size=2551651,
         maker="litlab.explain.census:make_knots"),
+    Dataset(
+        name="mutagenicity", file="mutagenicity.parquet",
+        about="molecules of Kazius et al. 2005 as SMILES, with their Ames outcome",
+        licence="facts from J. Med. Chem. 48, 312 (2005)",
+        sha256="f171fe30c8f1c0c52b6cb8217099a4371d7708ab77da664c0d604ba1868637e0",
+        size=44256,
+        maker="litlab.explain.molecules:make_mutagenicity"),
+    Dataset(
+        name="mutagenicity_tu", file="mutagenicity_tu/Mutagenicity.zip",
+        about="the same molecules as graphs, with the bonds of NO2 and NH2 marked",
+        licence="TUDataset, for research; never part of the lab",
+        url="https://www.chrsmrrs.com/graphkerneldatasets/Mutagenicity.zip",
+        sha256="20c0134bad28fa23a1dd928c6cf5afa6b6f1db10758d8622cfac7245207a95ca",
+        size=927181),
 ]}
 
 # %% ../../nbs/core/data.ipynb #5b8b6999
