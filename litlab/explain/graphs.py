@@ -44,7 +44,7 @@ def require_pyg(
 
 pyg_data = require_pyg()
 
-# %% ../../nbs/explain/graphs.ipynb #2b156b00
+# %% ../../nbs/explain/graphs.ipynb #a2d33b25
 @dataclass(frozen=True, eq=False, repr=False)
 class MoleculeGraphs(Sequence):
     "Many graphs as one; graph i is a PyG Data, a slice another store."
@@ -77,8 +77,7 @@ class MoleculeGraphs(Sequence):
     def select(self, index) -> "MoleculeGraphs":
         "Some graphs, in the order of the index: positions or a boolean mask."
         index = as_index(index, len(self))
-        atoms = _places(self.n_atoms, index)
-        edges = _places(self.n_edges, index)
+        atoms, edges = self.rows(index)
         mols = tuple(self.molecules[i] for i in index) if self.molecules else ()
         return replace(
             self, x=self.x[atoms], edge_index=self.edge_index[:, edges],
@@ -86,16 +85,14 @@ class MoleculeGraphs(Sequence):
             y=self.y[index], n_atoms=self.n_atoms[index],
             n_edges=self.n_edges[index], molecules=mols)
 
-# %% ../../nbs/explain/graphs.ipynb #458e3dc5
-_PARTS = ("x", "edge_index", "edge_attr", "bond_truth")
+    def rows(self, index):
+        "Which rows of x and of the edges belong to some graphs, in their order."
+        index = as_index(index, len(self))
+        return tuple(ranges((n.cumsum(0) - n)[index], n[index])
+                     for n in (self.n_atoms, self.n_edges))
 
-def _places(
-    lengths,  # (graphs,) how many rows each graph has
-    index,  # (k,) graphs
-):  # (rows,) the rows of these graphs, one graph after the other
-    "Where the rows of some graphs are."
-    starts = lengths.cumsum(0) - lengths
-    return ranges(starts[index], lengths[index])
+# %% ../../nbs/explain/graphs.ipynb #f9ccc462
+_PARTS = ("x", "edge_index", "edge_attr", "bond_truth")
 
 # %% ../../nbs/explain/graphs.ipynb #42a4f8ea
 def ranges(
