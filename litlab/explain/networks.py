@@ -92,14 +92,14 @@ class BondConv(torch.nn.Module):
         new = self.update(x, edge_index, edge_attr, edge_weight)
         return self.dropout(self.norm(new).relu())
 
-# %% ../../nbs/explain/networks.ipynb #07f18ab3
+# %% ../../nbs/explain/networks.ipynb #795b6792
 class BondNet(torch.nn.Module):
     "A network that is told the kinds of bonds."
     def __init__(
         self,
         width: int = 64,  # numbers in the state of an atom
         n_layers: int = 5,  # convolutions
-        dropout: float = 0.3,  # in training
+        dropout: float = 0.2,  # in training
         features: int = len(ELEMENTS),  # numbers at an atom
         kinds: int = len(BOND_KINDS),  # numbers at a bond
     ):

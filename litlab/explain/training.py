@@ -56,11 +56,11 @@ class Plan:
             if not fine:
                 raise ValueError(f"{name} must be {cure} (got {getattr(self, name)!r})")
 
-# %% ../../nbs/explain/training.ipynb #5b8cff8a
+# %% ../../nbs/explain/training.ipynb #061d2123
 ESSAY_PLAN = Plan(epochs=200, batch_size=128, lr=1e-3, schedule="halve", shuffle=False)
 PLAIN_PLAN = Plan()  # a short cycle
 REMOVAL_PLAN = Plan(bond_removal=0.5)  # the same, with bonds removed at random
-BOND_PLAN = Plan(epochs=30, batch_size=128, lr=3e-3, optimizer="AdamW",
+BOND_PLAN = Plan(epochs=60, batch_size=128, lr=3e-3, optimizer="AdamW",
                  weight_decay=1e-2, label_smoothing=0.05)
 
 # %% ../../nbs/explain/training.ipynb #215bc59a
