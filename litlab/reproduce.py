@@ -33,11 +33,15 @@ from .core.claims import (
     measure_seeds, row, save_scorecard)
 from .core.settings import Settings, load_settings
 
-# %% ../nbs/reproduce.ipynb #53680aca
+# %% ../nbs/reproduce.ipynb #6b221e7f
 TOPICS = {  # topic: its modules, in reading order
     "salience": ["litlab.explain.salience", "litlab.explain.paths"],
     "polyhedra": ["litlab.explain.polyhedra"],
     "knots": ["litlab.explain.knots", "litlab.explain.conjecture"],
+    "toxicophores": [
+        "litlab.explain.groups", "litlab.explain.toxicophores",
+        "litlab.explain.explanations", "litlab.explain.agreement",
+        "litlab.explain.planted", "litlab.explain.credit"],
 }
 
 # %% ../nbs/reproduce.ipynb #b6e56a28

@@ -34,7 +34,7 @@ class Dataset:
     size: int = 0  # bytes
     maker: str = ""  # "module:function" that makes the table again, "" if none
 
-# %% ../../nbs/core/data.ipynb #91614168
+# %% ../../nbs/core/data.ipynb #08fff573
 DATASETS = {d.name: d for d in [
     Dataset(
         name="knots", file="knots.parquet",
@@ -50,6 +50,13 @@ DATASETS = {d.name: d for d in [
         sha256="f171fe30c8f1c0c52b6cb8217099a4371d7708ab77da664c0d604ba1868637e0",
         size=44256,
         maker="litlab.explain.molecules:make_mutagenicity"),
+    Dataset(
+        name="toxicophores", file="toxicophores.parquet",
+        about="weights of small graph networks trained on the mutagenicity table",
+        licence="made by the lab; Apache-2.0",
+        sha256="f8035da0d2fef96eb2fa887b334dc21b17fc06e1d22fd40e748bc99d7cd42227",
+        size=1265104,
+        maker="litlab.explain.toxicophores:make_models"),
     Dataset(
         name="mutagenicity_tu", file="mutagenicity_tu/Mutagenicity.zip",
         about="the same molecules as graphs, with the bonds of NO2 and NH2 marked",
