@@ -26,6 +26,9 @@ needs_anywidget = pytest.mark.skipif(
     not importlib.util.find_spec("anywidget"), reason="needs pip install 'litlab[lab]'")
 needs_torch = pytest.mark.skipif(
     not importlib.util.find_spec("torch"), reason="needs pip install 'litlab[torch]'")
+needs_graphs = pytest.mark.skipif(
+    not all(map(importlib.util.find_spec, ("torch_geometric", "rdkit"))),
+    reason="needs pip install 'litlab[graphs]'")
 SHOTS = os.environ.get("SCREENSHOTS")  # a folder that keeps pictures
 
 
@@ -65,7 +68,8 @@ def test_state_must_be_json(value):
 
 def test_front_end_is_found_or_named():
     "The .js files come with the package."
-    assert "export default" in front_end("litlab.explain", "attribution.js")
+    for name in ("attribution.js", "molecule.js"):
+        assert "export default" in front_end("litlab.explain", name)
     with pytest.raises(FileNotFoundError, match="no_such.js.*install it again"):
         front_end("litlab.explain", "no_such.js")
 
@@ -171,6 +175,80 @@ def test_bad_start():
         explorer(n_steps=1)
     with pytest.raises(ValueError, match="names must be one for each of 3"):
         explorer(names=["a"])
+
+
+def molecules(**changed):
+    "A small molecule widget, the same at each call."
+    import torch
+
+    from litlab.explain.explorer import explore_molecule
+    from litlab.explain.graphs import molecule_graphs
+    from litlab.explain.molecules import parse_smiles
+    from litlab.explain.networks import MutagenicityNet
+    torch.manual_seed(3)
+    lines = ("c1ccccc1[N+](=O)[O-]", "CCN", "CC(=O)O")
+    graphs = molecule_graphs([parse_smiles(s) for s in lines], y=[0, 1, 1])
+    return explore_molecule(MutagenicityNet(width=16).eval(), graphs, **changed)
+
+
+@needs_anywidget
+@needs_graphs
+def test_molecule_widget_explains():
+    "Each choice gets its answer; an index and its SMILES have the same."
+    widget = molecules()
+    seen = [dict(widget.result)]
+    for trait, value in (("molecule", 2), ("method", "occlusion"), ("molecule", "NN=O"),
+                         ("method", "gnn_explainer"), ("n_steps", 7)):
+        setattr(widget, trait, value)
+        assert widget.message == "" and widget.result["svg"] != seen[-1]["svg"]
+        seen.append(dict(widget.result))
+    assert widget.answered == len(seen)
+    assert [f["measured"] for f in seen] == ["mutagen", *["nonmutagen"] * 2, *[""] * 3]
+    assert seen[0]["groups"][0][0] == "aromatic nitro" and seen[1]["smiles"] == "CC(=O)O"
+    assert seen[0]["sum"] - seen[0]["change"] == pytest.approx(
+        seen[0]["delta"], abs=1e-4)
+    same = molecules(molecule="CC(=O)O").result
+    assert {**same, "measured": "nonmutagen"} == seen[1]
+
+
+@needs_anywidget
+@needs_graphs
+@pytest.mark.parametrize("trait, value, words", [
+    ("molecule", "C1CC", "'C1CC' is no valid SMILES"), ("molecule", "C[Si]", "has Si,"),
+    ("molecule", "  ", "smiles must be"), ("molecule", 3, "between 0 and 2"),
+    ("molecule", -1, "between 0 and 2"), ("molecule", 0.5, "index between"),
+    ("molecule", None, "index between"), ("molecule", True, "index between"),
+    ("molecule", "C" * 200, "at most 500 atoms"), ("n_steps", 1, "n_steps must be"),
+    ("n_steps", 10**6, "from 2 to 1000"), ("n_steps", "many", "n_steps must be"),
+    ("n_steps", True, "n_steps must be"), ("method", "lime", "method must be one of"),
+    ("method", None, "method must be")])
+def test_bad_molecules_are_messages(trait, value, words):
+    "No exception: the words are shown, the last picture stays, a good choice clears."
+    widget = molecules()
+    before, good = dict(widget.result), getattr(widget, trait)
+    setattr(widget, trait, value)
+    assert words in widget.message and widget.result == before
+    assert widget.answered == 2
+    setattr(widget, trait, good)
+    assert widget.message == "" and widget.result == before
+
+
+@needs_anywidget
+@needs_graphs
+def test_molecule_page_form():
+    "No kernel, no address, the same for equal widgets; a bad start is refused."
+    one, two = (molecules()._repr_mimebundle_() for _ in range(2))
+    page = one["text/html"]
+    assert page == two["text/html"] and len(page) < 300_000
+    assert "http:" not in page and "https:" not in page
+    state = molecules(n_steps=9).standalone_state()
+    assert not state["live"] and state["n_steps"] == 9 and state["molecule"] == 0
+    assert [e.partition(": ")[0] for e in state["choices"]["examples"]] == list("012")
+    own = molecules(examples=["CO"]).standalone_state()
+    assert own["choices"]["examples"] == ["CO"] and len(own["table"]["entries"]) == 1
+    for start, words in (({"n_steps": 1}, "n_steps must"), ({"molecule": 9}, "between")):
+        with pytest.raises(ValueError, match=words):
+            molecules(**start)
 
 
 @needs_anywidget
@@ -307,6 +385,59 @@ def test_two_widgets_on_one_page(tmp_path):
         assert page.problems == []
 
 
+def drawn(page):
+    "Drawing and words that the molecule widget shows."
+    box = page.locator(".lab-molecule").first
+    return box.locator(".drawing").inner_html(), box.locator(".facts").inner_text()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_molecule_page_without_kernel(tmp_path, theme):
+    "From a file: each choice has its drawing, with the words and numbers of Python."
+    need_browser("playwright", "anywidget", "torch_geometric", "rdkit")
+    widget = molecules()
+    color, back = {"light": ("#222", "#fff"), "dark": ("#ddd", "#1b1f24")}[theme]
+    file = tmp_path / "page.html"
+    html = widget._repr_mimebundle_()["text/html"]
+    file.write_text(PAGE.format(color=color, back=back, html=html), encoding="utf-8")
+    with browser_page(color_scheme=theme) as page:
+        page.goto(file.as_uri())
+        page.wait_for_selector(".lab-molecule .facts:not(:empty)")
+        first = drawn(page)
+        shot(page, f"molecule_{theme}")
+        assert "aromatic nitro" in first[1] and "measured: mutagen" in first[1]
+        assert "at 50 steps" in first[1] and "<svg" in first[0]
+        for label, choice in (("molecule", "2: CC(=O)O"), ("method", "occlusion"),
+                              ("method", "gnn_explainer"),
+                              ("method", "integrated_gradients"), ("n_steps", "2")):
+            before = drawn(page)
+            page.get_by_label(label, exact=True).select_option(label=choice)
+            assert drawn(page) != before, choice
+            steps = page.get_by_label("n_steps", exact=True)
+            assert steps.is_disabled() == (choice == "occlusion")
+        widget.molecule, widget.n_steps = 2, 2
+        facts = widget.result
+        words = drawn(page)[1].replace("\u2212", "-")
+        assert f"P(mutagen) = {facts['probability']:.2f}" in words
+        shown = [float(x) for x in re.search(
+            r"sum (\S+), change of the logit difference (\S+), delta (\S+) at 2 steps",
+            words).groups()]
+        assert shown == pytest.approx([facts[k] for k in ("sum", "change", "delta")],
+                                      rel=0.01)
+        assert page.locator(".drawing svg").get_attribute("aria-label").startswith(
+            "CC(=O)O. Largest bonds: ")
+        smiles = page.get_by_label("or SMILES")
+        assert smiles.is_disabled() and "running notebook" in smiles.get_attribute(
+            "placeholder")
+        assert "In a running notebook" in page.locator(".where").inner_text()
+        page.get_by_label("molecule", exact=True).focus()
+        page.keyboard.press("ArrowUp")
+        page.wait_for_function("document.querySelector('.lab-molecule .facts')"
+                               ".textContent.includes('aliphatic amine')")
+        assert page.problems == []
+
+
 @contextmanager
 def jupyter_lab(root, home):
     "JupyterLab on a free port, its state in a folder of its own; ended by its own id."
@@ -397,15 +528,14 @@ def echo(folder, wanted, timeout=30):
     raise AssertionError(f"the kernel did not answer; last: {noted}")
 
 
-@pytest.mark.browser
-def test_in_jupyterlab(tmp_path):
-    "Select and slider reach the kernel, whose answer moves the bars."
-    need_browser("playwright", "anywidget", "torch", "jupyterlab", "nbformat")
+@contextmanager
+def notebook_page(tmp_path, cells):
+    "A page with a notebook in JupyterLab, all cells run, in the folder `work`."
     import nbformat.v4 as nb
     folder, home = tmp_path / "work", tmp_path / "home"
     folder.mkdir()
     home.mkdir()
-    book = nb.new_notebook(cells=[nb.new_code_cell(c) for c in CELLS], metadata={
+    book = nb.new_notebook(cells=[nb.new_code_cell(c) for c in cells], metadata={
         "kernelspec": {"name": "python3", "display_name": "python3"}})
     (folder / "book.ipynb").write_text(json.dumps(book))
     with jupyter_lab(folder, home) as url, browser_page() as page:
@@ -413,6 +543,15 @@ def test_in_jupyterlab(tmp_path):
         page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]',
                                timeout=120_000)
         run_all(page)
+        yield page
+
+
+@pytest.mark.browser
+def test_in_jupyterlab(tmp_path):
+    "Select and slider reach the kernel, whose answer moves the bars."
+    need_browser("playwright", "anywidget", "torch", "jupyterlab", "nbformat")
+    folder = tmp_path / "work"
+    with notebook_page(tmp_path, CELLS) as page:
         page.wait_for_selector(".lab-attribution .sum:not(:empty)", timeout=60_000)
         first = state(page)
         shot(page, "lab_1")
@@ -443,4 +582,74 @@ def test_in_jupyterlab(tmp_path):
         echo(folder, lambda e: not e["message"] and e["method"] == "riemann_left")
         page.wait_for_selector("text=at 5 steps")
         shot(page, "lab_3")
+        assert page.problems == []
+
+
+MOLECULE_CELLS = ["""import torch
+from litlab.explain.explorer import explore_molecule
+from litlab.explain.graphs import molecule_graphs
+from litlab.explain.molecules import parse_smiles
+from litlab.explain.networks import MutagenicityNet""",
+                  """lines = ("c1ccccc1[N+](=O)[O-]", "CCN", "CC(=O)O")
+torch.manual_seed(3)
+graphs = molecule_graphs([parse_smiles(s) for s in lines], y=[0, 1, 1])
+widget = explore_molecule(MutagenicityNet(width=16).eval(), graphs)
+widget""",
+                  CELLS[2].replace('"sample", "baseline"', '"molecule"').replace(
+                      '["result", "message"]', '["answered"]')]
+
+
+@pytest.mark.browser
+def test_molecule_in_jupyterlab(tmp_path):
+    "A SMILES of one's own, method and steps reach the kernel; a bad SMILES gets words."
+    need_browser("playwright", "anywidget", "torch_geometric", "rdkit", "jupyterlab",
+                 "nbformat")
+    folder = tmp_path / "work"
+    with notebook_page(tmp_path, MOLECULE_CELLS) as page:
+        page.wait_for_selector(".lab-molecule .facts:not(:empty)", timeout=60_000)
+        seen = [drawn(page)]
+        assert "aromatic nitro" in seen[0][1]
+
+        def answers(wanted, words):
+            noted = echo(folder, wanted)
+            page.wait_for_function(
+                "words => document.querySelector('.lab-molecule .facts').textContent"
+                ".includes(words)", arg=words)
+            seen.append(drawn(page))
+            assert seen[-1] != seen[-2]
+            return noted
+        smiles = page.get_by_label("or SMILES")
+        smiles.fill("Oc1ccccc1N")  # not among the graphs: only the kernel knows it
+        noted = answers(lambda e: e["result"]["smiles"] == "Nc1ccccc1O",
+                        "aromatic amine")
+        assert noted["molecule"] == "Oc1ccccc1N" and not noted["message"]
+        page.get_by_label("method").select_option(label="gnn_explainer")
+        answers(lambda e: e["result"]["method"] == "gnn_explainer",
+                "promises none, at 50 steps")
+        steps = page.get_by_label("n_steps")
+        steps.fill("7")
+        answers(lambda e: e["result"]["n_steps"] == 7, "at 7 steps")
+        shot(page, "molecule_lab_1")
+        smiles.fill("Oc1ccccc1N(")
+        noted = echo(folder, lambda e: e["message"])
+        page.wait_for_selector("text='Oc1ccccc1N(' is no valid SMILES")
+        assert noted["result"]["smiles"] == "Nc1ccccc1O"
+        assert drawn(page) == seen[-1]
+        assert page.locator(".lab-molecule .answer.stale").count() == 1
+        shot(page, "molecule_lab_2")
+        steps.fill("1")
+        page.wait_for_selector("text=n_steps must be a whole number from 2")
+        steps.fill("9")
+        smiles.fill("")
+        answers(lambda e: e["molecule"] == 0 and not e["message"], "measured: mutagen")
+        page.get_by_label("molecule", exact=True).fill("7")
+        page.wait_for_selector("text=molecule must be an index between 0 and 2")
+        page.get_by_label("molecule", exact=True).fill("1")
+        page.get_by_label("method").select_option(label="saliency")
+        answers(lambda e: e["molecule"] == 1 and e["result"]["method"] == "saliency",
+                "aliphatic amine")
+        assert steps.is_disabled()
+        assert page.locator(".lab-molecule .stale").count() == 0
+        shot(page, "molecule_lab_3")
+        assert page.locator("text=Traceback").count() == 0
         assert page.problems == []

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-# %% ../../nbs/explain/credit.ipynb #dafac24b
+# %% ../../nbs/explain/credit.ipynb #4b6734e0
 from ..core.claims import Result, at_least, claim
 from ..core.plots import COLOURS, axis, label
 from ..core.settings import require
@@ -23,7 +23,7 @@ from .explanations import edge_attributions
 from .graphs import load_mutagenicity
 from .groups import GROUPS, group_bonds
 from .odds import holm
-from .toxicophores import held_out, stored_folds
+from .toxicophores import held_out
 from .validation import CrossValidation
 
 # %% ../../nbs/explain/credit.ipynb #ee15224d

@@ -16,16 +16,14 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import rankdata
 
-# %% ../../nbs/explain/explanations.ipynb #f36d691b
+# %% ../../nbs/explain/explanations.ipynb #c0e400bd
 from ..core.claims import Result, at_least, at_most, claim
 from ..core.settings import require
 from .edges import (
     explain_portion, frozen, in_portions, integrated_edge_gradients,
     integrated_node_gradients, saliency_of_edges, target_score)
-from .graphs import (
-    MoleculeGraphs, as_graphs, load_mutagenicity, molecule_graphs)
+from .graphs import MoleculeGraphs, as_graphs, load_mutagenicity
 from .masks import occlusion, optimise_masks, start_masks
-from .molecules import parse_smiles
 from .networks import MutagenicityNet
 
 # %% ../../nbs/explain/explanations.ipynb #0ac8c03c

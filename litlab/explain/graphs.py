@@ -17,12 +17,12 @@ from functools import lru_cache
 
 import numpy as np
 
-# %% ../../nbs/explain/graphs.ipynb #a59c4e17
-from ..core.data import data_folder, find_data
+# %% ../../nbs/explain/graphs.ipynb #670477fc
+from ..core.data import find_data
 from ..core.settings import require
 from .molecules import (
-    ELEMENTS, OUTCOMES, archive_is_here, canonical_smiles, check_elements,
-    molecules_from_facts, mutagenicity_table, parse_smiles, read_tudataset)
+    ELEMENTS, OUTCOMES, archive_is_here, check_elements, molecules_from_facts,
+    mutagenicity_table, parse_smiles, read_tudataset)
 
 # %% ../../nbs/explain/graphs.ipynb #0e2526ee
 Chem, torch = require("rdkit.Chem"), require("torch")

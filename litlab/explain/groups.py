@@ -17,12 +17,11 @@ from functools import lru_cache
 import numpy as np
 import pandas as pd
 
-# %% ../../nbs/explain/groups.ipynb #2fdc8ae6
+# %% ../../nbs/explain/groups.ipynb #0c8fa043
 from ..core.claims import Result, at_least, at_most, claim, close_to, shape
 from ..core.settings import require
 from .graphs import load_mutagenicity, matched_bonds
-from .odds import (
-    enrichment, fisher_p, holm, plot_forest, ratio_end, spell_ratio, two_by_two)
+from .odds import enrichment, ratio_end, spell_ratio
 
 # %% ../../nbs/explain/groups.ipynb #0c1b149f
 Chem, rdBase = require("rdkit.Chem"), require("rdkit.rdBase")

@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-# %% ../../nbs/explain/molecules.ipynb #fb5b8b45
-from ..core.data import data_folder, find_data, load_table, write_table
+# %% ../../nbs/explain/molecules.ipynb #3e9c953e
+from ..core.data import find_data, load_table, write_table
 from ..core.settings import require
 
 # %% ../../nbs/explain/molecules.ipynb #64a8f367

@@ -145,13 +145,13 @@ def fingerprint(
     return [len(graphs), int((graphs.y * places).sum()),
             int((graphs.n_edges * places).sum()), int((folds * places.numpy()).sum())]
 
-# %% ../../nbs/explain/validation.ipynb #a87578ee
+# %% ../../nbs/explain/validation.ipynb #dbd57c9a
 def best_epoch_gain(
     result: CrossValidation,  # with a curve for each fold
 ) -> tuple[float, float]:  # mean accuracy at the last epoch, and at the best one
     "What choosing the epoch on the test fold adds: compare the two numbers."
     curves = [h.valid_accuracy for h in result.histories]
-    if not all(curves):
+    if not curves or not all(curves):
         raise ValueError("the folds have no test curves: train with patience 0")
     return (float(np.mean([c[-1] for c in curves])),
             float(np.mean([max(c) for c in curves])))
