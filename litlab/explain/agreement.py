@@ -12,7 +12,7 @@ __all__ = ['torch', 'ESSAY', 'EXPLAINERS', 'found_mutagens', 'bond_values', 'com
 import numpy as np
 import pandas as pd
 
-# %% ../../nbs/explain/agreement.ipynb #1c4c9d0c
+# %% ../../nbs/explain/agreement.ipynb #7aa9563b
 from ..core.claims import Result, at_least, claim
 from ..core.settings import require
 from .explanations import (
@@ -20,7 +20,7 @@ from .explanations import (
 from .graphs import (
     TRUTH, MoleculeGraphs, load_mutagenicity, matched_bonds)
 from .masks import fidelity
-from .toxicophores import held_out, stored_folds
+from .toxicophores import held_out
 from .validation import CrossValidation
 
 # %% ../../nbs/explain/agreement.ipynb #8860fff2

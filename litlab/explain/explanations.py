@@ -89,7 +89,7 @@ class EdgeAttributions:
         "(bonds of graph i,)"
         return self[i].reshape(-1, 2).sum(1)
 
-# %% ../../nbs/explain/explanations.ipynb #c3f10f8e
+# %% ../../nbs/explain/explanations.ipynb #dd113989
 def edge_attributions(
     model,  # forward(x, edge_index, batch, edge_weight=None) -> log-probabilities
     graphs: MoleculeGraphs,  # or a list of PyG Data
@@ -109,21 +109,25 @@ def edge_attributions(
     for edges that are no pairs of directions, and for a model that gives nan."""
     store = as_graphs(graphs)
     function, merge = _method(method, target, n_steps, seed, options)
-    target_score(torch.zeros(1, 2), target, output)
     def score(outputs):
         return target_score(outputs, target, output)
+    score(torch.zeros(1, 2))  # a wrong target is named before anything is computed
     def work(part):
         return explain_portion(
             model, part, lambda m, s, f: function(m, s, f, part), score, merge)
     with frozen(model):
         parts = in_portions(work, store, batch_size, n_threads, progress)
     values, change = (torch.cat(p).detach() for p in zip(*parts))
+    return _attributions(values, store.n_edges, change, method, output)
+
+# %% ../../nbs/explain/explanations.ipynb #30ea2038
+def _attributions(values, n_edges, change, method, output):
+    "Add up the values of each graph; ValueError for nan."
     if not (values.isfinite().all() and change.isfinite().all()):
         raise ValueError("the attributions are not finite: does the model give nan?")
-    owner = torch.arange(len(store)).repeat_interleave(store.n_edges)
-    sums = torch.zeros(len(store)).index_add_(0, owner, values)
-    return EdgeAttributions(values, store.n_edges, change, sums - change, method,
-                            output)
+    owner = torch.arange(len(n_edges)).repeat_interleave(n_edges)
+    sums = torch.zeros(len(n_edges)).index_add_(0, owner, values)
+    return EdgeAttributions(values, n_edges, change, sums - change, method, output)
 
 # %% ../../nbs/explain/explanations.ipynb #ee1f3638
 def node_attributions(

@@ -163,7 +163,7 @@ def _bond_row(
     name = "aromatic" if bond.GetIsAromatic() else str(bond.GetBondType()).lower()
     return [float(name == k) for k in BOND_KINDS[:4]] + [float(bond.IsInRing())]
 
-# %% ../../nbs/explain/graphs.ipynb #301661d8
+# %% ../../nbs/explain/graphs.ipynb #41ea72c9
 def molecule_graphs(
     molecules,  # RDKit molecules with their hydrogen atoms
     y=None,  # (graphs,) labels; None gives zeros
@@ -177,10 +177,7 @@ def molecule_graphs(
     mols = tuple(molecules)
     y = [0] * len(mols) if y is None else y
     truth = [known_bonds(m) for m in mols] if truth is None else truth
-    for name, given in (("y", y), ("truth", truth)):
-        if len(given) != len(mols):
-            raise ValueError(f"{name} must be one for each of {len(mols)} molecules "
-                             f"(got {len(given)})")
+    _check_lengths(len(mols), y=y, truth=truth)
     kinds = [ELEMENTS.index(a.GetSymbol()) for m in mols
              for a in check_elements(m).GetAtoms()]
     bonds = [b for m in mols for b in m.GetBonds()]
@@ -196,6 +193,17 @@ def molecule_graphs(
         n_edges=torch.tensor([2 * m.GetNumBonds() for m in mols]),
         bond_truth=torch.tensor(marks, dtype=torch.bool).repeat_interleave(2),
         molecules=mols, source=source)
+
+# %% ../../nbs/explain/graphs.ipynb #07d4ee28
+def _check_lengths(
+    n: int,  # molecules
+    **given,  # lists that must be as long
+) -> None:
+    "ValueError that names a list of another length."
+    for name, values in given.items():
+        if len(values) != n:
+            raise ValueError(f"{name} must be one for each of {n} molecules "
+                             f"(got {len(values)})")
 
 # %% ../../nbs/explain/graphs.ipynb #da775ea3
 def known_bonds(
@@ -278,13 +286,14 @@ def load_mutagenicity(
     return _from_table(tuple(table["smiles"]), tuple(table["outcome"]),
                        table.attrs["source"])
 
-# %% ../../nbs/explain/graphs.ipynb #b1f65163
+# %% ../../nbs/explain/graphs.ipynb #e3f89af0
 @lru_cache(maxsize=1)
 def _from_table(smiles, outcomes, source):
     "The graphs of the lab's own table."
     return molecule_graphs([parse_smiles(s) for s in smiles],
                            [OUTCOMES.index(o) for o in outcomes], source=source)
 
+# %% ../../nbs/explain/graphs.ipynb #9f6f889a
 @lru_cache(maxsize=1)
 def _from_archive(path, source):
     "The graphs of the publisher's archive, with its own marks on the bonds."

@@ -7,14 +7,16 @@ Docs: https://litlab.github.io/litlab/explain/masks.html.md"""
 # %% auto #0
 __all__ = ['torch', 'occlusion', 'check_bonds', 'start_masks', 'optimise_masks', 'explain_by_masks', 'top_bonds', 'fidelity']
 
-# %% ../../nbs/explain/masks.ipynb #ebbaba84
+# %% ../../nbs/explain/masks.ipynb #3f03d4b8
 from collections.abc import Callable
+from dataclasses import replace
 
-# %% ../../nbs/explain/masks.ipynb #71e4a2c4
+# %% ../../nbs/explain/masks.ipynb #698038ca
 from ..core.settings import require
-from .edges import frozen
+from .edges import frozen, in_portions
 from .graphs import MoleculeGraphs, as_graphs, batch_graphs
 from .networks import call_model
+from .training import predict
 
 # %% ../../nbs/explain/masks.ipynb #642114bf
 torch = require("torch")
@@ -52,17 +54,19 @@ def check_bonds(
         raise ValueError("edges 2 b and 2 b + 1 must be the two directions of bond b: "
                          "make the graphs with molecule_graphs, and don't merge them")
 
-# %% ../../nbs/explain/masks.ipynb #a2767a00
+# %% ../../nbs/explain/masks.ipynb #7b4c2acd
 def start_masks(
     graphs: MoleculeGraphs,  # what to explain
     seed: int,  # of the random numbers
 ):  # (edges,) the start of the masks, before the sigmoid
-    "Random starts, drawn a graph at a time so that they don't depend on the batch."
-    parts = []
-    for i, (atoms, edges) in enumerate(zip(graphs.n_atoms, graphs.n_edges)):
-        random = torch.Generator().manual_seed(1_000_003 * seed + i)
-        spread = (2.0 / (2 * int(atoms))) ** 0.5 * 2.0**0.5
-        parts.append(torch.randn(int(edges), generator=random) * spread)
+    "Random starts; a graph has the same ones in whatever batch it is."
+    parts, sizes = [], graphs.n_edges.tolist()
+    for atoms, ends in zip(graphs.n_atoms.tolist(), graphs.edge_index.split(sizes, 1)):
+        order = torch.arange(ends.shape[1]) % 1009 + 1
+        mark = int(((31 * ends[0] + 17 * ends[1]) * order).sum())
+        random = torch.Generator().manual_seed(1_000_003 * seed + mark)
+        spread = (2.0 / (2 * atoms)) ** 0.5 * 2.0**0.5
+        parts.append(torch.randn(ends.shape[1], generator=random) * spread)
     return torch.cat(parts)
 
 # %% ../../nbs/explain/masks.ipynb #6110f089
@@ -102,23 +106,26 @@ def _coin_entropy(
     "The entropy of equation (1), without an infinity at 0 and 1."
     return -m * (m + 1e-15).log() - (1 - m) * (1 - m + 1e-15).log()
 
-# %% ../../nbs/explain/masks.ipynb #6e2a08de
+# %% ../../nbs/explain/masks.ipynb #38e332b8
 def explain_by_masks(
     model,  # a network
     graphs: MoleculeGraphs,  # what to explain
     target=None,  # a class for all, or (graphs,); None takes what the network says
     seed: int = 0,  # of the starts
+    batch_size: int = 64,  # graphs at a time
+    n_threads: int = 1,  # threads that share the portions
     **options,  # of `optimise_masks`
 ):  # (edges,) masks between 0 and 1
     "GNNExplainer's masks for many graphs at once."
     store = as_graphs(graphs)
-    batch = batch_graphs(store)
+    if target is None:
+        target = predict(model, store).argmax(1)
+    store = replace(store, y=torch.as_tensor(target).expand(len(store)).clone())
+    def work(part):
+        return optimise_masks(model, batch_graphs(part), start_masks(part, seed),
+                              part.y, **options)
     with frozen(model):
-        if target is None:
-            with torch.no_grad():
-                target = call_model(model, batch).argmax(1)
-        target = torch.as_tensor(target).expand(len(store))
-        return optimise_masks(model, batch, start_masks(store, seed), target, **options)
+        return torch.cat(in_portions(work, store, batch_size, n_threads))
 
 # %% ../../nbs/explain/masks.ipynb #508cb1be
 def top_bonds(

@@ -39,10 +39,12 @@ function make(tag, properties = {}, ...children) {
   return element;
 }
 
+const signs = text => text.replace(/(^|: )-/g, "$1\u2212");  // a minus, not a hyphen
 const number = (x, digits = 3) =>
   (x < 0 ? "\u2212" : "") + Math.abs(x).toPrecision(digits);
 
 function labelled(text, control) {
+  control.setAttribute("aria-label", text);  // without the words of its choices
   return make("label", {}, text, control);
 }
 
@@ -73,9 +75,9 @@ function sentences(facts, stepped) {
   const lines = {
     prediction: `${prediction}, P(mutagen) = ${facts.probability.toFixed(2)}` +
       (facts.measured ? `; measured: ${facts.measured}` : ""),
-    groups: "groups: " + (groups.map(([name, kind, sum]) => name + " " + sum +
+    groups: "groups: " + (groups.map(([name, kind, sum]) => name + " " + signs(sum) +
       (kind === "toxicophore" ? " (toxicophore)" : "")).join(", ") || "none is matched"),
-    bonds: "largest bonds: " + (facts.bonds.join("; ") || "none"),
+    bonds: "largest bonds: " + (facts.bonds.map(signs).join("; ") || "none"),
     sum: signless
       ? `sum ${number(facts.sum, 4)}: this method promises none, at ${facts.n_steps} steps`
       : `sum ${number(facts.sum, 4)}, change of the logit difference ` +
@@ -109,6 +111,8 @@ function render({ model, el }) {
   message.setAttribute("role", "alert");
   const answer = make("div", { className: "answer" }, drawing, facts);
 
+  let last = 0;  // the index that was shown before a SMILES
+
   // in a page the steps of the present method; else any number
   const here = () => table.entries[model.get("molecule")][model.get("method")];
   const nearest = n => Object.keys(here()).map(Number).reduce(
@@ -117,7 +121,7 @@ function render({ model, el }) {
   const smiles = typed(make("input", { type: "text", className: "type-smiles",
     spellcheck: false, autocomplete: "off", disabled: !live,
     placeholder: live ? "such as CCO" : "needs a running notebook" }),
-    text => change("molecule", text.trim() ? text.trim() : +index.value));
+    text => change("molecule", text.trim() || last));
   const index = live
     ? typed(make("input", { type: "number", className: "type-index", min: 0, max: n - 1,
       step: 1 }), text => change("molecule", text === "" ? null : Number(text)))
@@ -133,7 +137,8 @@ function render({ model, el }) {
     const molecule = model.get("molecule"), name = model.get("method");
     const focused = document.activeElement, own = typeof molecule === "string";
     if (focused !== smiles) smiles.value = own ? molecule : "";
-    if (focused !== index && !own) index.value = molecule;
+    if (focused !== index) index.value = own ? "" : molecule;
+    if (!own && molecule !== null) last = molecule;
     method.value = methods.indexOf(name);
     steps.disabled = !stepped.includes(name);
     steps.title = steps.disabled ? `${name} takes no steps` : "";

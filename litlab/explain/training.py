@@ -107,8 +107,8 @@ def remove_bonds(
     chance = (torch.rand(batch.num_graphs) * most)[batch.edge_batch[::2]]
     return (torch.rand(len(chance)) >= chance).float().repeat_interleave(2)
 
-# %% ../../nbs/explain/training.ipynb #1084a979
-def _epoch(model, make_batch, order, plan, optimizer, scheduler):
+# %% ../../nbs/explain/training.ipynb #67fde261
+def _epoch(model, make_batch, order, plan, run):
     "Train for one epoch; mean loss and share of right predictions."
     model.train()
     total = right = 0.0
@@ -120,15 +120,15 @@ def _epoch(model, make_batch, order, plan, optimizer, scheduler):
         output = call_model(model, batch, weight)
         loss = torch.nn.functional.nll_loss(output, batch.y)
         loss = (1 - plan.label_smoothing) * loss - plan.label_smoothing * output.mean()
-        optimizer.zero_grad()
+        run.optimizer.zero_grad()
         loss.backward()
-        optimizer.step()
+        run.optimizer.step()
         if plan.schedule == "cycle":
-            scheduler.step()
+            run.scheduler.step()
         total += float(loss.detach()) * batch.num_graphs
         right += float((output.argmax(1) == batch.y).sum())
     if plan.schedule == "halve":
-        scheduler.step()
+        run.scheduler.step()
     return total / len(order), right / len(order)
 
 # %% ../../nbs/explain/training.ipynb #9203a64f
@@ -172,7 +172,7 @@ def _tools(model, plan, n):
     steps = plan.epochs * -(-n // plan.batch_size)
     return optimizer, schedules.OneCycleLR(optimizer, plan.lr, total_steps=steps)
 
-# %% ../../nbs/explain/training.ipynb #602abbef
+# %% ../../nbs/explain/training.ipynb #bd71e3d6
 def fit(
     model,  # forward(x, edge_index, batch, edge_weight=None); changed in place
     graphs: MoleculeGraphs,  # to learn from
@@ -190,28 +190,28 @@ def fit(
     if plan.patience and valid is None:
         raise ValueError(f"patience {plan.patience} needs a validation part: give "
                          "valid, or set patience to 0")
-    optimizer, scheduler = _tools(model, plan, len(store))
-    run = _Run(model, optimizer, scheduler, plan, checkpoint)
-    run.resume()
-    make, order = _batches(model, store, plan), np.arange(len(store))
-    begun = len(run.history.loss)
-    bar = tqdm(range(begun, plan.epochs), initial=begun, total=plan.epochs,
-               desc="epochs", disable=not progress, leave=False)
-    for k in bar:
+    run = _Run(model, *_tools(model, plan, len(store)), plan, checkpoint)
+    begun = run.resume()
+    make = _batches(model, store, plan)
+    for k in tqdm(range(begun, plan.epochs), initial=begun, total=plan.epochs,
+                  desc="epochs", disable=not progress, leave=False):
         if run.is_over():
             break
         if stop_after == k - begun:
             return run.history
-        if plan.shuffle:
-            order = np.random.default_rng((plan.seed, k)).permutation(len(store))
         with _random_state(plan.seed, k):
-            done = _epoch(model, make, order, plan, optimizer, scheduler)
-        run.note(*done, predict(model, valid) if valid is not None else None,
-                 None if valid is None else valid.y)
-        bar.set_postfix(loss=f"{done[0]:.3f}")
+            done = _epoch(model, make, _order(plan, k, len(store)), plan, run)
+        run.note(*done, valid)
     return run.finish()
 
-# %% ../../nbs/explain/training.ipynb #e92b393b
+# %% ../../nbs/explain/training.ipynb #bfead385
+def _order(plan, k, n):
+    "The order of n graphs in epoch k."
+    if not plan.shuffle:
+        return np.arange(n)
+    return np.random.default_rng((plan.seed, k)).permutation(n)
+
+# %% ../../nbs/explain/training.ipynb #0e3dc2f9
 @dataclass
 class _Run:
     "A run in progress: what is written after each epoch."
@@ -224,9 +224,9 @@ class _Run:
     best: dict | None = None  # the weights with the smallest validation loss
 
     def resume(self):
-        "Go on from the checkpoint, if there is one."
+        "Go on from the checkpoint, if there is one; how many epochs are done."
         if self.path is None or not Path(self.path).is_file():
-            return
+            return 0
         found = load_checkpoint(self.path, self.model)
         if found.get("plan") != asdict(self.plan):
             raise ValueError(f"{Path(self.path).name} was made with another plan "
@@ -235,13 +235,14 @@ class _Run:
         self.scheduler.load_state_dict(found["scheduler"])
         self.history = History(**found["history"])
         self.best = found["best"]
+        return len(self.history.loss)
 
     def is_over(self):
         "Whether patience is at its end."
         waited = len(self.history.loss) - self.history.best_epoch
         return bool(self.plan.patience) and waited >= self.plan.patience
 
-    def note(self, loss, right, outputs, y):
+    def note(self, loss, right, valid):
         "Keep what an epoch gave."
         old, n = self.history, len(self.history.loss) + 1
         if not np.isfinite(loss):
@@ -249,7 +250,8 @@ class _Run:
                              f"{self.plan.lr}")
         new = replace(old, loss=(*old.loss, loss), best_epoch=n,
                       train_accuracy=(*old.train_accuracy, right))
-        if outputs is not None:
+        if valid is not None:
+            outputs, y = predict(self.model, valid), valid.y
             judged = float(torch.nn.functional.nll_loss(outputs, y))
             new = replace(new, valid_loss=(*old.valid_loss, judged),
                           valid_accuracy=(*old.valid_accuracy, accuracy(outputs, y)))
