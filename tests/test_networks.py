@@ -168,6 +168,24 @@ def test_training_learns_and_depends_on_the_seed(graphs):
     assert fit(network(), some, Plan(epochs=20, seed=0), progress=False) == runs[0]
 
 
+def test_the_seed_decides_the_order(graphs):
+    "Without dropout nothing else is random."
+    losses = [fit(network(width=8, dropout=0.0), graphs[:100], Plan(epochs=2, seed=s),
+                  progress=False).loss for s in (0, 1)]
+    assert losses[0] != losses[1]
+
+
+def test_patience_keeps_the_best_weights(graphs):
+    net = network(width=16)
+    history = fit(net, graphs[:200], Plan(epochs=30, patience=3, lr=0.02),
+                  graphs[200:300], progress=False)
+    assert len(history.loss) == history.best_epoch + 3 < 30
+    outputs = predict(net, graphs[200:300])
+    loss = float(torch.nn.functional.nll_loss(outputs, graphs.y[200:300]))
+    assert loss == pytest.approx(min(history.valid_loss), rel=1e-4)
+    assert loss < history.valid_loss[-1]
+
+
 def test_training_leaves_global_randomness_alone(graphs):
     torch.manual_seed(5)
     expected = torch.rand(3)
@@ -273,6 +291,26 @@ def test_each_graph_is_predicted_by_a_model_that_has_not_seen_it(graphs):
                           found.outputs[found.folds == 1])
     with pytest.raises(ValueError, match="from 0 to 2"):
         cross_validate(make, some, Plan(epochs=1), 3, only=[3])
+
+
+@pytest.mark.parametrize("patience", [0, 2])
+def test_test_folds_are_not_trained_on(graphs, monkeypatch, patience):
+    "Nor the validation part, if there is one; the test fold then stays out of both."
+    import litlab.explain.validation as module
+    some, seen = graphs[:240], []
+    real = module.fit
+
+    def spy(model, train, plan, valid, *more):
+        seen.append((set(train.molecules), set(valid.molecules)))
+        return real(model, train, plan, valid, *more)
+    monkeypatch.setattr(module, "fit", spy)
+    plan = Plan(epochs=2, patience=patience)
+    found = cross_validate(make, some, plan, 4, progress=False)
+    for k, (train, valid) in enumerate(seen):
+        test = {m for m, fold in zip(some.molecules, found.folds) if fold == k}
+        assert not train & test and not train & valid
+        assert (valid & test == set()) is bool(patience)
+        assert len(train | test | valid) == 240
 
 
 def test_other_data_do_not_take_over_a_folder(graphs, tmp_path):

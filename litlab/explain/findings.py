@@ -93,7 +93,7 @@ def common_scale(
     most = [max(map(abs, row.weights)) for row in rows if any(row.weights)]
     return float(np.quantile(most, 0.9)) if most else None
 
-# %% ../../nbs/explain/findings.ipynb #2cd9fe61
+# %% ../../nbs/explain/findings.ipynb #6032d0ac
 def card_html(
     row: Finding,  # with or without a molecule
     n_top: int = 3,  # bonds in words
@@ -101,7 +101,8 @@ def card_html(
     picture: bool = True,  # draw the molecule
 ) -> str:  # an <article>
     "A finding as a card."
-    facts = [f"<h3>{_safe(row.name)}</h3><code>{_safe(row.smiles)}</code>"]
+    facts = [f'<div class="name" role="heading" aria-level="2">{_safe(row.name)}</div>'
+             f"<code>{_safe(row.smiles)}</code>"]
     if not row.mol:
         return f'<article class="bad">{facts[0]}<p>{_safe(row.status)}</p></article>'
     if picture:
@@ -136,14 +137,14 @@ def row_words(
         "completeness": f"change {row.change:.2f}, delta {row.delta:.2g}"}
     return {word: text for word, text in words.items() if text}
 
-# %% ../../nbs/explain/findings.ipynb #db8f9a33
+# %% ../../nbs/explain/findings.ipynb #5e45343f
 CARDS = """.lab-screening{display:grid;gap:1em;
 grid-template-columns:repeat(auto-fill,minmax(min(300px,100%),1fr))}
 .lab-screening article{border:1px solid #7d7d7d88;border-radius:8px;padding:.8em;
 overflow-wrap:anywhere;font:14px/1.4 system-ui,sans-serif}
-.lab-screening h3{margin:0 0 .2em;font-size:1.1em}
+.lab-screening .name{margin:0 0 .2em;font-size:1.1em;font-weight:600}
 .lab-screening svg{display:block;margin:.4em auto}
-.lab-screening .bad{border-style:dashed}
+.lab-screening .bad{border-style:dashed;align-self:start}
 .lab-screening p{margin:.5em 0}
 .lab-screening dl{margin:0;font-size:.93em}
 .lab-screening dt{font-weight:600;margin-top:.35em}

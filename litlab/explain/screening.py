@@ -137,12 +137,11 @@ def unguarded(
     "Take the guard off."
     return cell[1:] if isinstance(cell, str) and cell.startswith("'") else cell
 
-# %% ../../nbs/explain/screening.ipynb #379e3adf
+# %% ../../nbs/explain/screening.ipynb #e2ce0507
 CAVEAT = ("This is a lesson on explanation, not a statement about the safety of any "
           "substance. The network errs, most of all far from what it has learned, and "
           "a weight says what the network leans on, not what chemistry does.")
 
-# %% ../../nbs/explain/screening.ipynb #6a34401e
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8">
 <meta name="viewport" content="width=device-width"><title>{title}</title>
 <style>:root{{color-scheme:light dark}}
