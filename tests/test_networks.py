@@ -266,7 +266,7 @@ def test_cross_validation_goes_on_from_the_last_fold(graphs, tmp_path, monkeypat
     monkeypatch.setattr(module, "fit", interrupted)
     with pytest.raises(KeyboardInterrupt):
         cross_validate(make, some, plan, 4, folder=tmp_path, progress=False)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["fold_0.pt", "fold_1.pt"]
+    assert sorted(p.name for p in tmp_path.glob("*.pt")) == ["fold_0.pt", "fold_1.pt"]
     again = cross_validate(make, some, plan, 4, folder=tmp_path, progress=False)
     assert len(calls) == 5  # two done, one interrupted, two more
     assert np.array_equal(again.outputs, whole.outputs)
@@ -275,6 +275,28 @@ def test_cross_validation_goes_on_from_the_last_fold(graphs, tmp_path, monkeypat
     (tmp_path / "fold_1.pt").write_bytes(b"half")
     with pytest.raises(ValueError, match="fold_1.pt is no whole checkpoint"):
         cross_validate(make, some, plan, 4, folder=tmp_path, progress=False)
+
+
+def test_two_processes_share_the_folds(graphs, tmp_path, monkeypatch):
+    "A fold that another one is at comes last; none is done twice."
+    import filelock
+
+    import litlab.explain.validation as module
+    some, done, real = graphs[:120], [], module._one_fold
+    other = filelock.FileLock(tmp_path / "fold_0.lock")
+
+    def one_fold(make_model, graphs, plan, folds, k, *more):
+        done.append(k)
+        if len(done) == 2:
+            other.release()  # the other process is stopped
+        return real(make_model, graphs, plan, folds, k, *more)
+    monkeypatch.setattr(module, "_one_fold", one_fold)
+    with other:
+        found = cross_validate(make, some, Plan(epochs=1), 3, folder=tmp_path,
+                               progress=False)
+    assert done == [1, 2, 0] and not np.isnan(found.outputs).any()
+    alone = cross_validate(make, some, Plan(epochs=1), 3, progress=False)
+    assert np.array_equal(found.accuracy, alone.accuracy)
 
 
 def test_each_graph_is_predicted_by_a_model_that_has_not_seen_it(graphs):
