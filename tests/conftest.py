@@ -1,5 +1,6 @@
 """What all tests share: one switch, and where things are."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,3 +16,15 @@ def pytest_addoption(parser):
 def root():
     "The repository."
     return ROOT
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    "Small networks are faster on one thread, and rounding is the same each time."
+    torch = sys.modules.get("torch")
+    before = torch and torch.get_num_threads()
+    if torch:
+        torch.set_num_threads(1)
+    yield
+    if torch:
+        torch.set_num_threads(before)

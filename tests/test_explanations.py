@@ -27,14 +27,6 @@ from litlab.explain.toxicophores import (  # noqa: E402
     MODELS, N_STORED, load_model, stored_folds)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def graphs():
     return load_mutagenicity()

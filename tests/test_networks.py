@@ -19,14 +19,6 @@ from litlab.explain.validation import (  # noqa: E402
     CrossValidation, best_epoch_gain, compare_models, cross_validate, stratified_folds)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def graphs():
     return load_mutagenicity()

@@ -32,15 +32,6 @@ TOLERANCE = {torch.float32: 1e-6, torch.float64: 1e-12}
 ACTIVATIONS = ("ReLU", "Tanh", "SiLU", "Softplus", "Sigmoid")
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    "Small networks are faster on one thread, and rounding is the same each time."
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @dataclass
 class Case:
     "A model with what it is asked about."

@@ -34,15 +34,6 @@ BAD = {"C1CC": "no valid SMILES", "C[Si](C)C": "has Si,", "C*": r"has \*,",
        "C\0C": "no valid SMILES", "CC>>CO": "no valid SMILES"}
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    "Small networks are faster on one thread."
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def net():
     "An untrained network."

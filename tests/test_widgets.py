@@ -32,18 +32,6 @@ needs_graphs = pytest.mark.skipif(
 SHOTS = os.environ.get("SCREENSHOTS")  # a folder that keeps pictures
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    "Small networks are faster on one thread."
-    torch = sys.modules.get("torch")
-    before = torch and torch.get_num_threads()
-    if torch:
-        torch.set_num_threads(1)
-    yield
-    if torch:
-        torch.set_num_threads(before)
-
-
 # the page form
 
 def test_standalone_is_deterministic_and_safe():
