@@ -25,6 +25,7 @@ from litlab.explain.networks import BondNet, MutagenicityNet, call_model  # noqa
 from litlab.explain.planted import PLANTS, plant  # noqa: E402
 from litlab.explain.toxicophores import (  # noqa: E402
     MODELS, N_STORED, load_model, stored_folds)
+from litlab.explain.training import predict  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -310,6 +311,7 @@ def test_explanations_are_judged_on_found_mutagens_only(graphs):
     result = stored_folds("plain")
     some = found_mutagens(result, 2)
     assert (some.y == 0).all() and 60 < len(some) < 111
+    assert (predict(result.models[2], some).argmax(1) == 0).all()
     assert all(bool(some[i].bond_truth.any()) for i in range(len(some)))
     nitro = found_mutagens(result, 2, "NO2")
     assert len(nitro) < len(some) and nitro.bond_truth.sum() < some.bond_truth.sum()
@@ -332,7 +334,7 @@ def test_permutation_test_by_hand():
     many = permutation_test([[3.0, 0.0, 0.0]] * 12, [{0}] * 12, n_draws=500)
     assert many["p"] == pytest.approx(1 / 501) and many["z"] > 4
     below = permutation_test([[-3.0, 0.0, 0.0]] * 12, [{0}] * 12, n_draws=500)
-    assert below["z"] < -4
+    assert below["z"] < -4 and below["p"] == pytest.approx(1 / 501)
     with pytest.raises(ValueError, match="no molecule"):
         permutation_test([[1.0, 2.0]], [{0, 1}])
     with pytest.raises(ValueError, match="n_draws"):
