@@ -49,7 +49,7 @@ def explain_part(store, chosen, rounds):
     compared = {
         "litlab, together": lambda: edge_attributions(model, some).values,
         "litlab, together, two threads": lambda: edge_attributions(
-            model, some, n_threads=2, batch_size=-(-len(some) // 4)).values,
+            model, some, n_threads=2, batch_size=-(-len(some) // 2)).values,
         "captum, one at a time (the essay)": lambda: torch.cat(
             [explain_by_captum(model, g) for g in graphs]),
         "PyG CaptumExplainer": lambda: by_pyg(
@@ -74,7 +74,7 @@ def masks_part(store, chosen, rounds):
         print(table(measure({
             "litlab, together": lambda: explain_by_masks(model, some, target=0),
             "litlab, together, two threads": lambda: explain_by_masks(
-                model, some, target=0, n_threads=2, batch_size=-(-len(some) // 4)),
+                model, some, target=0, n_threads=2, batch_size=-(-len(some) // 2)),
             "PyG GNNExplainer": lambda: by_pyg(model, graphs, explainer(epochs=100)),
         }, rounds)))
 
@@ -111,7 +111,7 @@ def products(store, width=64, n_layers=5):
 def train_part(store, rounds, batch_size=64):
     "Epochs of the essay's network on all molecules, without dropout."
     graphs = list(store)
-    plan = Plan(epochs=4, batch_size=batch_size, lr=1e-3, schedule="halve",
+    plan = Plan(epochs=10, batch_size=batch_size, lr=1e-3, schedule="halve",
                 shuffle=False)
     torch.manual_seed(0)
     models = [MutagenicityNet(dropout=0.0) for _ in range(2)]
@@ -121,12 +121,12 @@ def train_part(store, rounds, batch_size=64):
     print(f"\nTraining, {len(store)} molecules, batches of {batch_size}; "
           f"loss of the first epoch {ours:.5f} and {theirs:.5f}")
 
-    def four_plain():
-        for _ in range(4):
+    def plain_epochs():
+        for _ in range(10):
             plain_epoch(models[1], graphs, batch_size)
     print(table(measure({
-        "litlab, four epochs": lambda: fit(models[0], store, plan, progress=False),
-        "PyG DataLoader, four epochs": four_plain}, rounds)))
+        "litlab, ten epochs": lambda: fit(models[0], store, plan, progress=False),
+        "PyG DataLoader, ten epochs": plain_epochs}, rounds)))
     flop, seconds = products(store)
     print(f"the bare products of whole graphs: {flop / 1e9:.0f} GFLOP and "
           f"{1000 * seconds:.0f} ms an epoch")

@@ -12,13 +12,13 @@ from litlab.core.settings import load_settings  # noqa: E402
 from litlab.explain.agreement import (  # noqa: E402
     EXPLAINERS, bond_values, found_mutagens)
 from litlab.explain.credit import (  # noqa: E402
-    held_out_credits, measure_coh_credit, permutation_test)
+    Credits, held_out_credits, measure_coh_credit, paired_control, permutation_test)
 from litlab.explain.edges import in_portions, target_score  # noqa: E402
 from litlab.explain.explanations import (  # noqa: E402
     METHODS, agreement, auroc, edge_attributions, explain_by_captum, nitrogen_bonds,
     node_attributions)
 from litlab.explain.graphs import (  # noqa: E402
-    batch_graphs, load_mutagenicity, molecule_graphs)
+    batch_graphs, load_mutagenicity, matched_bonds, molecule_graphs)
 from litlab.explain.masks import explain_by_masks, fidelity, top_bonds  # noqa: E402
 from litlab.explain.molecules import parse_smiles  # noqa: E402
 from litlab.explain.networks import BondNet, MutagenicityNet, call_model  # noqa: E402
@@ -163,6 +163,8 @@ def test_bad_graphs_and_models(graphs, trained):
     unpaired.edge_index = unpaired.edge_index[:, order]
     with pytest.raises(ValueError, match="two directions of bond"):
         edge_attributions(trained, [unpaired], "occlusion")
+    with pytest.raises(ValueError, match="two directions of bond"):
+        edge_attributions(trained, [unpaired], "saliency").bonds()
 
 
 def test_a_graph_without_edges(trained):
@@ -339,6 +341,30 @@ def test_permutation_test_by_hand():
         permutation_test([[1.0, 2.0]], [{0, 1}])
     with pytest.raises(ValueError, match="n_draws"):
         permutation_test([[1.0, 2.0]], [{0}], n_draws=0)
+
+
+def test_paired_control_by_hand(graphs):
+    "Ethers and alcohols with shares that are told: O-H 1 below C-H in each."
+    chosen = [i for i, m in enumerate(graphs.molecules[:400])
+              if matched_bonds(m, "[OX2][H]") and matched_bonds(m, "[#6][H]")][:20]
+    shares = []
+    for i in chosen:
+        values = np.zeros(graphs.molecules[i].GetNumBonds())
+        values[list(matched_bonds(graphs.molecules[i], "[OX2][H]"))] = -1
+        shares.append(values)
+    found = paired_control(Credits(np.array(chosen), shares, "made up"), "[OX2][H]",
+                           "[#6][H]")
+    assert found["n"] == 20 and found["difference"] == -1 and found["p"] < 1e-4
+    with pytest.raises(ValueError, match="no molecule has bonds"):
+        paired_control(Credits(np.array(chosen), shares, ""), "[Au]C", "[#6][H]")
+
+
+def test_other_molecules_do_not_fit_the_stored_models(graphs, monkeypatch):
+    import litlab.explain.toxicophores as module
+    order = np.random.default_rng(0).permutation(len(graphs))
+    monkeypatch.setattr(module, "load_mutagenicity", lambda: graphs.select(order))
+    with pytest.raises(ValueError, match="were not trained on these molecules"):
+        stored_folds("plain")
 
 
 def test_credits_are_held_out(graphs):

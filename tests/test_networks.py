@@ -200,7 +200,8 @@ def test_bonds_are_removed_in_both_directions(graphs):
 
 @pytest.mark.parametrize("wrong", [
     {"epochs": 0}, {"batch_size": 0}, {"lr": 0}, {"lr": 2.0}, {"schedule": "linear"},
-    {"optimizer": "SGD"}, {"bond_removal": 1.5}, {"patience": -1}])
+    {"optimizer": "SGD"}, {"label_smoothing": 3}, {"weight_decay": -1},
+    {"bond_removal": 1.5}, {"patience": -1}])
 def test_bad_plans(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Plan(**wrong)
@@ -215,6 +216,8 @@ def test_bad_training(graphs, tmp_path):
     fit(net, graphs[:20], Plan(epochs=1), checkpoint=path, progress=False)
     with pytest.raises(ValueError, match="another plan"):
         fit(net, graphs[:20], Plan(epochs=2), checkpoint=path, progress=False)
+    with pytest.raises(ValueError, match="other graphs"):
+        fit(net, graphs[1:21], Plan(epochs=1), checkpoint=path, progress=False)
     with torch.no_grad():
         net.out.bias[:] = float("nan")
     with pytest.raises(ValueError, match="smaller lr"):
@@ -305,6 +308,10 @@ def test_each_graph_is_predicted_by_a_model_that_has_not_seen_it(graphs):
                           found.outputs[found.folds == 1])
     with pytest.raises(ValueError, match="from 0 to 2"):
         cross_validate(make, some, Plan(epochs=1), 3, only=[3])
+    with pytest.raises(ValueError, match="at least 3 folds"):
+        cross_validate(make, some, Plan(epochs=1, patience=1), 2)
+    twice = cross_validate(make, some, Plan(epochs=1), 3, only=[1, 1], progress=False)
+    assert len(twice.accuracy) == 1
 
 
 @pytest.mark.parametrize("patience", [0, 2])

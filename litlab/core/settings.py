@@ -71,7 +71,7 @@ def address(
         return text
     return read
 
-# %% ../../nbs/core/settings.ipynb #395ff157
+# %% ../../nbs/core/settings.ipynb #3af9d9cf
 PROFILE_OPTIONS = {  # key: (reader, quick, full, help)
     "n_seeds": (integer(1, 100), 3, 5, "seeds behind each spread"),
     "executor": (choice("serial", "processes"), "processes", "processes",
@@ -80,7 +80,7 @@ PROFILE_OPTIONS = {  # key: (reader, quick, full, help)
     "polyhedra_n": (integer(200, 10**6), 2000, 20000, "polyhedra in a table"),
     "knots_n_fit": (integer(500, 313230), 48000, 250000, "knots a model is fitted on"),
     "knots_n_fresh": (integer(20, 313230), 200, 5000, "knots computed anew and timed"),
-    "toxicophores_n_speed": (integer(5, 4337), 20, 60, "molecules in a race"),
+    "toxicophores_n_speed": (integer(5, 4337), 40, 60, "molecules in a race"),
     "toxicophores_n_folds": (integer(2, 10), 3, 10, "folds; up to 3 are not trained"),
     "toxicophores_n_plants": (integer(1, 20), 1, 3, "splits with planted groups"),
 }

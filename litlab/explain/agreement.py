@@ -6,21 +6,22 @@ Docs: https://litlab.github.io/litlab/explain/agreement.html.md"""
 
 # %% auto #0
 __all__ = ['torch', 'ESSAY', 'EXPLAINERS', 'found_mutagens', 'bond_values', 'compare_explainers', 'agreement_over_folds',
-           'measure_essay_pictures', 'measure_auroc_essay', 'measure_auroc_plain', 'measure_auroc_removal']
+           'measure_essay_pictures', 'measure_auroc_essay', 'measure_auroc_plain', 'measure_auroc_removal',
+           'measure_completeness']
 
 # %% ../../nbs/explain/agreement.ipynb #954d95b2
 import numpy as np
 import pandas as pd
 
-# %% ../../nbs/explain/agreement.ipynb #7aa9563b
-from ..core.claims import Result, at_least, claim
+# %% ../../nbs/explain/agreement.ipynb #c3de8287
+from ..core.claims import Result, at_least, at_most, claim
 from ..core.settings import require
 from .explanations import (
     agreement, edge_attributions, nitrogen_bonds)
 from .graphs import (
     TRUTH, MoleculeGraphs, load_mutagenicity, matched_bonds)
 from .masks import fidelity
-from .toxicophores import held_out
+from .toxicophores import MODELS, held_out, load_model
 from .validation import CrossValidation
 
 # %% ../../nbs/explain/agreement.ipynb #8860fff2
@@ -152,3 +153,21 @@ def measure_auroc_plain(run) -> Result:  # AUROC of known bonds
 def measure_auroc_removal(run) -> Result:  # AUROC of known bonds
     "On held-out mutagens that the network finds."
     return agreement_over_folds("removal", run)
+
+# %% ../../nbs/explain/agreement.ipynb #22b303e3
+@claim("toxicophores.completeness", essay=ESSAY, published="not stated", seconds=15,
+       statement="the shares of a molecule's bonds add up to the change of its output "
+                 "(200 steps, the worst of the four trained networks)",
+       rule=at_most(0.05))
+def measure_completeness(run) -> Result:  # mean |delta| over mean |change|
+    "On random molecules; the note has each network with 50 steps."
+    store = load_mutagenicity()
+    rng = np.random.default_rng(run.seed)
+    some = store.select(rng.choice(len(store), 60, replace=False))
+    def error(name, n_steps):
+        found = edge_attributions(load_model(name), some, n_steps=n_steps,
+                                  output="logit_difference")
+        return float(found.delta.abs().mean() / found.change.abs().mean())
+    coarse = ", ".join(f"{name} {error(name, 50):.3f}" for name in MODELS)
+    return Result(max(error(name, 200) for name in MODELS), source=store.source,
+                  note=f"with 50 steps: {coarse}")

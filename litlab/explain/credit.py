@@ -6,21 +6,22 @@ Docs: https://litlab.github.io/litlab/explain/credit.html.md"""
 
 # %% auto #0
 __all__ = ['torch', 'ESSAY', 'COH', 'NITRO', 'Credits', 'held_out_credits', 'permutation_test', 'credit_table', 'plot_credit',
-           'measure_coh_credit', 'measure_nitro_credit']
+           'paired_control', 'measure_coh_credit', 'measure_nitro_credit']
 
-# %% ../../nbs/explain/credit.ipynb #84dc61fb
+# %% ../../nbs/explain/credit.ipynb #2835da30
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from scipy import stats
 
-# %% ../../nbs/explain/credit.ipynb #4b6734e0
+# %% ../../nbs/explain/credit.ipynb #07cfb81e
 from ..core.claims import Result, at_least, claim
 from ..core.plots import COLOURS, axis, label
 from ..core.settings import require
 from .explanations import edge_attributions
-from .graphs import load_mutagenicity
+from .graphs import load_mutagenicity, matched_bonds
 from .groups import GROUPS, group_bonds
 from .odds import holm
 from .toxicophores import held_out
@@ -134,6 +135,24 @@ def plot_credit(
     ax.grid(axis="y", visible=False)
     ax.legend()
     return label(ax, "z: distance from random bonds of the same molecules")
+
+# %% ../../nbs/explain/credit.ipynb #bfa9f207
+def paired_control(
+    credits: Credits,  # shares of held-out molecules
+    first: str,  # a pattern, whose bonds are asked about
+    second: str,  # a pattern of like bonds; those of the first are left out
+) -> dict:  # n, mean difference in logit, and Wilcoxon's p, two-sided
+    "Bonds against like bonds of the same molecules; ValueError if none has both."
+    molecules, differences = load_mutagenicity().molecules, []
+    for i, shares in zip(credits.places, credits.shares):
+        one = matched_bonds(molecules[i], first)
+        other = matched_bonds(molecules[i], second) - one
+        if one and other:
+            differences.append(shares[list(one)].mean() - shares[list(other)].mean())
+    if not differences:
+        raise ValueError(f"no molecule has bonds of {first!r} and of {second!r}")
+    return {"n": len(differences), "difference": np.mean(differences),
+            "p": stats.wilcoxon(differences).pvalue}
 
 # %% ../../nbs/explain/credit.ipynb #2b0a1136
 def _credit_result(run, model, name):

@@ -17,38 +17,46 @@ from .graphs import GraphBatch, as_graphs, batch_graphs, require_pyg
 # %% ../../nbs/explain/refinement.ipynb #c4e2d956
 torch, pyg_nn = require("torch"), require_pyg("torch_geometric.nn")
 
-# %% ../../nbs/explain/refinement.ipynb #db76cba8
-def _renumber(
-    *keys,  # (n,) long tensors
-):  # (n,) long, equal where all keys are equal, counted from 0
-    "One number for each combination of keys."
-    both = keys[0]
-    for key in keys[1:]:
-        both = torch.unique(both, return_inverse=True)[1]
-        both = both * (int(key.max()) + 1 if len(key) else 1) + key
-    return torch.unique(both, return_inverse=True)[1]
+# %% ../../nbs/explain/refinement.ipynb #89e6506f
+def _row_words(
+    rows,  # (n, k) numbers
+):  # (n,) numbers from 0, equal where the rows are equal
+    "One whole number for each different row, by exact sums of random 62-bit words."
+    numbers = torch.Generator().manual_seed(1)
+    bits = (rows.double() + 0.0).contiguous().view(torch.int64)
+    words = _random_words(rows.shape[1], numbers) | 1
+    return torch.unique((bits * words).sum(1), return_inverse=True)[1]
 
-# %% ../../nbs/explain/refinement.ipynb #a268577d
+# %% ../../nbs/explain/refinement.ipynb #828dbc03
+def _random_words(
+    n: int,  # how many
+    numbers,  # a torch.Generator
+):  # (n,) long
+    "Random 62-bit words."
+    return torch.randint(-2**62, 2**62, (n,), generator=numbers)
+
+# %% ../../nbs/explain/refinement.ipynb #c0585bb3
 def refine_colours(
     batch: GraphBatch,  # graphs
     bond_kinds: bool = True,  # let the kinds of bonds count
 ):  # (atoms,) long; atoms of different graphs differ
     "Colour refinement within each graph, until nothing changes."
-    _, element = torch.unique(batch.x, dim=0, return_inverse=True)
-    colour = _renumber(batch.batch, element)
+    element = _row_words(batch.x)
+    colour = batch.batch * (int(element.max()) + 1) + element
+    colour = torch.unique(colour, return_inverse=True)[1]
     kind = torch.zeros(batch.edge_index.shape[1], dtype=torch.long)
-    if bond_kinds and len(kind):
-        kind = torch.unique(batch.edge_attr, dim=0, return_inverse=True)[1]
+    if bond_kinds:
+        kind = _row_words(batch.edge_attr)
     source, target = batch.edge_index
-    numbers = torch.Generator().manual_seed(0)
+    numbers, size = torch.Generator().manual_seed(0), len(colour)
+    bond = _random_words(int(kind.max()) + 1 if len(kind) else 0, numbers) | 1
     while True:
-        message = _renumber(colour[source], kind)
-        size = int(message.max()) + 1 if len(message) else 0
-        words = torch.randint(-2**62, 2**62, (size,), generator=numbers)
-        heard = torch.zeros_like(colour).index_add_(0, target, words[message])
-        new = _renumber(colour, torch.unique(heard, return_inverse=True)[1])
+        own, sent = _random_words(size, numbers), _random_words(size, numbers)
+        heard = own[colour].index_add_(0, target, sent[colour[source]] * bond[kind])
+        new = torch.unique(heard, return_inverse=True)[1]
         if int(new.max()) == int(colour.max()):
-            return colour
+            key = batch.batch * size + colour  # number them graph by graph
+            return torch.unique(key, return_inverse=True)[1]
         colour = new
 
 # %% ../../nbs/explain/refinement.ipynb #39fb5432
@@ -60,7 +68,7 @@ class MergedBatch(GraphBatch):
     edge_of: object = None  # (edges of the batch,) the merged edge of each
     node_of: object = None  # (atoms of the batch,) the merged node of each
 
-# %% ../../nbs/explain/refinement.ipynb #15f852d8
+# %% ../../nbs/explain/refinement.ipynb #e5246adb
 def merge_alike(
     batch: GraphBatch,  # graphs
     bond_kinds: bool = True,  # let the kinds of bonds count
@@ -72,7 +80,7 @@ def merge_alike(
         0, node_of.flip(0), torch.arange(len(node_of)).flip(0))
     atoms = torch.bincount(node_of, minlength=n)
     ends = node_of[batch.edge_index]
-    _, kind = torch.unique(batch.edge_attr, dim=0, return_inverse=True)
+    kind = _row_words(batch.edge_attr)
     key = (ends[0] * n + ends[1]) * (int(kind.max()) + 1 if len(kind) else 1)
     _, edge_of, edges = torch.unique(
         key + (kind if bond_kinds else 0), return_inverse=True, return_counts=True)

@@ -28,7 +28,7 @@ from .refinement import merge_graphs
 # %% ../../nbs/explain/training.ipynb #4d337c1d
 torch = require("torch")
 
-# %% ../../nbs/explain/training.ipynb #f7f34415
+# %% ../../nbs/explain/training.ipynb #d5d6d5d2
 @dataclass(frozen=True)
 class Plan:
     "How a network is trained."
@@ -52,6 +52,8 @@ class Plan:
                 ("schedule", self.schedule in ("cycle", "halve"), "'cycle' or 'halve'"),
                 ("optimizer", self.optimizer in ("Adam", "AdamW"), "'Adam' or 'AdamW'"),
                 ("bond_removal", 0 <= self.bond_removal <= 1, "between 0 and 1"),
+                ("weight_decay", self.weight_decay >= 0, "at least 0"),
+                ("label_smoothing", 0 <= self.label_smoothing < 1, "from 0 to below 1"),
                 ("patience", self.patience >= 0, "at least 0")):
             if not fine:
                 raise ValueError(f"{name} must be {cure} (got {getattr(self, name)!r})")
@@ -172,7 +174,7 @@ def _tools(model, plan, n):
     steps = plan.epochs * -(-n // plan.batch_size)
     return optimizer, schedules.OneCycleLR(optimizer, plan.lr, total_steps=steps)
 
-# %% ../../nbs/explain/training.ipynb #bd71e3d6
+# %% ../../nbs/explain/training.ipynb #284505f4
 def fit(
     model,  # forward(x, edge_index, batch, edge_weight=None); changed in place
     graphs: MoleculeGraphs,  # to learn from
@@ -190,7 +192,7 @@ def fit(
     if plan.patience and valid is None:
         raise ValueError(f"patience {plan.patience} needs a validation part: give "
                          "valid, or set patience to 0")
-    run = _Run(model, *_tools(model, plan, len(store)), plan, checkpoint)
+    run = _Run(model, *_tools(model, plan, len(store)), plan, checkpoint, _mark(store))
     begun = run.resume()
     make = _batches(model, store, plan)
     for k in tqdm(range(begun, plan.epochs), initial=begun, total=plan.epochs,
@@ -204,6 +206,12 @@ def fit(
         run.note(*done, valid)
     return run.finish()
 
+# %% ../../nbs/explain/training.ipynb #a58002cc
+def _mark(store):
+    "Whole numbers that change when the graphs or their order do."
+    places = torch.arange(len(store)) + 1
+    return [int((v * places).sum()) for v in (store.y, store.n_atoms, store.n_edges)]
+
 # %% ../../nbs/explain/training.ipynb #bfead385
 def _order(plan, k, n):
     "The order of n graphs in epoch k."
@@ -211,7 +219,7 @@ def _order(plan, k, n):
         return np.arange(n)
     return np.random.default_rng((plan.seed, k)).permutation(n)
 
-# %% ../../nbs/explain/training.ipynb #0e3dc2f9
+# %% ../../nbs/explain/training.ipynb #f882d72a
 @dataclass
 class _Run:
     "A run in progress: what is written after each epoch."
@@ -220,6 +228,7 @@ class _Run:
     scheduler: object
     plan: Plan
     path: Path | None
+    data: list  # numbers that change when the graphs do
     history: History = field(default_factory=History)
     best: dict | None = None  # the weights with the smallest validation loss
 
@@ -228,9 +237,10 @@ class _Run:
         if self.path is None or not Path(self.path).is_file():
             return 0
         found = load_checkpoint(self.path, self.model)
-        if found.get("plan") != asdict(self.plan):
-            raise ValueError(f"{Path(self.path).name} was made with another plan "
-                             f"({found.get('plan')}): remove it, or use that plan")
+        if (found.get("plan"), found.get("data")) != (asdict(self.plan), self.data):
+            raise ValueError(f"{Path(self.path).name} was made with another plan or "
+                             f"other graphs ({found.get('plan')}): remove it, or use "
+                             "those")
         self.optimizer.load_state_dict(found["optimizer"])
         self.scheduler.load_state_dict(found["scheduler"])
         self.history = History(**found["history"])
@@ -262,7 +272,8 @@ class _Run:
         self.history = new
         if self.path is not None:
             save_checkpoint(
-                self.path, self.model, plan=asdict(self.plan), history=asdict(new),
+                self.path, self.model, plan=asdict(self.plan), data=self.data,
+                history=asdict(new),
                 optimizer=self.optimizer.state_dict(), best=self.best,
                 scheduler=self.scheduler.state_dict())
 

@@ -77,7 +77,7 @@ class CrossValidation:
         ax.legend()
         return label(ax, "epoch", "share of right predictions")
 
-# %% ../../nbs/explain/validation.ipynb #6d60bfd9
+# %% ../../nbs/explain/validation.ipynb #883cbf67
 def cross_validate(
     make_model: Callable,  # () -> a network with new weights
     graphs: MoleculeGraphs,  # all graphs
@@ -93,7 +93,10 @@ def cross_validate(
     Raises ValueError for folds that are not there, and for a folder that belongs to
     another network, plan or data set."""
     folds = stratified_folds(graphs.y, n_folds, seed)
-    chosen = list(range(n_folds)) if only is None else list(only)
+    chosen = list(range(n_folds)) if only is None else list(dict.fromkeys(only))
+    if plan.patience and n_folds < 3:
+        raise ValueError(f"patience needs at least 3 folds (got {n_folds}): one to "
+                         "test, one to stop on, one to learn from")
     if not chosen or not set(chosen) <= set(range(n_folds)):
         raise ValueError(f"only must name folds from 0 to {n_folds - 1} (got {chosen})")
     outputs, done = np.full((len(graphs), 2), np.nan), {}
