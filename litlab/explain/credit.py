@@ -171,29 +171,29 @@ def _credit_result(run, model, name):
         signs.append(np.sign(one["z"]))
     return test, np.array(signs), how, graphs.source
 
-# %% ../../nbs/explain/credit.ipynb #3112f08e
+# %% ../../nbs/explain/credit.ipynb #351bed16
+def _share_of_folds(run, name, sign):
+    "In how many folds z has a sign: the smaller share of the two networks."
+    shares, notes = [], []
+    for model in ("essay", "bonds"):
+        test, signs, how, source = _credit_result(run, model, name)
+        shares.append(float((signs == sign).mean()))
+        notes.append(f"{model}: z {test['z']:.1f}, p {test['p']:.3f}, n {test['n']}")
+    return Result(min(shares), source=source, note="; ".join([*notes, how]))
+
+# %% ../../nbs/explain/credit.ipynb #0f6a24c2
 @claim("toxicophores.coh_credit", essay=f"{ESSAY}, figure 7", published="open",
        statement="C-O-H bonds count against 'mutagen' in both networks: share of folds "
                  "with a negative z", rule=at_least(0.8), seconds=12)
 def measure_coh_credit(run) -> Result:  # share of folds, over both networks
     "On held-out molecules; the smaller share of the two networks."
-    shares, notes = [], []
-    for model in ("essay", "bonds"):
-        test, signs, how, source = _credit_result(run, model, COH)
-        shares.append(float((signs < 0).mean()))
-        notes.append(f"{model}: z {test['z']:.1f}, p {test['p']:.3f}, n {test['n']}")
-    return Result(min(shares), source=source, note="; ".join([*notes, how]))
+    return _share_of_folds(run, COH, -1)
 
-# %% ../../nbs/explain/credit.ipynb #75eac8b6
+# %% ../../nbs/explain/credit.ipynb #c89c5019
 @claim("toxicophores.nitro_credit", essay=f"{ESSAY}, figure 6",
        published="NO2 is a sign of mutagenicity",
        statement="aromatic nitro groups count for 'mutagen' in both networks: share of "
                  "folds with a positive z", rule=at_least(0.8), seconds=12)
 def measure_nitro_credit(run) -> Result:  # share of folds, over both networks
     "On held-out molecules; the smaller share of the two networks."
-    shares, notes = [], []
-    for model in ("essay", "bonds"):
-        test, signs, how, source = _credit_result(run, model, NITRO)
-        shares.append(float((signs > 0).mean()))
-        notes.append(f"{model}: z {test['z']:.1f}, p {test['p']:.3f}, n {test['n']}")
-    return Result(min(shares), source=source, note="; ".join([*notes, how]))
+    return _share_of_folds(run, NITRO, 1)
