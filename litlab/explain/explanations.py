@@ -15,12 +15,12 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import rankdata
 
-# %% ../../nbs/explain/explanations.ipynb #c0e400bd
+# %% ../../nbs/explain/explanations.ipynb #d420cefa
 from ..core.claims import Result, at_least, at_most, claim
 from ..core.settings import require
 from .edges import (
-    explain_portion, frozen, in_portions, integrated_edge_gradients,
-    integrated_node_gradients, saliency_of_edges, target_score)
+    Score, explain_portion, frozen, in_portions, integrated_edge_gradients,
+    integrated_node_gradients, saliency_of_edges)
 from .graphs import MoleculeGraphs, as_graphs, load_mutagenicity
 from .masks import occlusion, optimise_masks, start_masks
 from .networks import MutagenicityNet
@@ -92,7 +92,7 @@ class EdgeAttributions:
         "(bonds of graph i,)"
         return self.bonds().split((self.n_edges // 2).tolist())[i]
 
-# %% ../../nbs/explain/explanations.ipynb #fcf3ddc1
+# %% ../../nbs/explain/explanations.ipynb #8e688e6c
 def edge_attributions(
     model,  # forward(x, edge_index, batch, edge_weight=None) -> log-probabilities
     graphs: MoleculeGraphs,  # or a list of PyG Data
@@ -112,9 +112,7 @@ def edge_attributions(
     for edges that are no pairs of directions, and for a model that gives nan."""
     store = as_graphs(graphs)
     function, merge = _method(method, target, n_steps, seed, options)
-    def score(outputs):
-        return target_score(outputs, target, output)
-    score(torch.zeros(1, 2))  # a wrong target is named before anything is computed
+    score = Score(target, output)
     def work(part):
         return explain_portion(
             model, part, lambda m, s, f: function(m, s, f, part), score, merge)
@@ -135,7 +133,7 @@ def _attributions(values, store, change, method, output):
     return EdgeAttributions(values, n_edges, change, sums - change, method, output,
                             paired)
 
-# %% ../../nbs/explain/explanations.ipynb #ee1f3638
+# %% ../../nbs/explain/explanations.ipynb #c62ad29c
 def node_attributions(
     model,  # forward(x, edge_index, batch, edge_weight=None) -> log-probabilities
     graphs: MoleculeGraphs,  # or a list of PyG Data
@@ -144,8 +142,7 @@ def node_attributions(
     output: str = "log_probability",  # or "logit_difference"
 ):  # (atoms, features) shares of each feature of each atom
     "Integrated gradients of the atoms' features; errors as in `edge_attributions`."
-    def score(outputs):
-        return target_score(outputs, target, output)
+    score = Score(target, output)
     def method(model, scene, score):
         return integrated_node_gradients(model, scene, score, n_steps)
     with frozen(model):
