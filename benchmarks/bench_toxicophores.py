@@ -11,8 +11,10 @@ matrices, which no other way of adding messages can save.
 """
 
 import argparse
+import os
 import time
 
+os.environ["OMP_NUM_THREADS"] = "1"
 import numpy as np
 import torch
 
