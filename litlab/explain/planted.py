@@ -6,7 +6,7 @@ Docs: https://litlab.github.io/litlab/explain/planted.html.md"""
 
 # %% auto #0
 __all__ = ['torch', 'ESSAY', 'PLANTS', 'PLANT_PLAN', 'PLANT_METHODS', 'plant', 'learn_planted', 'mean_shares', 'learned_group',
-           'planted_table', 'measure_planted_nitro', 'measure_planted_alcohol']
+           'planted_agreement', 'planted_table', 'measure_planted_nitro', 'measure_planted_alcohol']
 
 # %% ../../nbs/explain/planted.ipynb #abf02e3b
 from dataclasses import replace
@@ -15,11 +15,11 @@ from functools import lru_cache
 import numpy as np
 import pandas as pd
 
-# %% ../../nbs/explain/planted.ipynb #cfc2fc82
+# %% ../../nbs/explain/planted.ipynb #c48edc6a
 from ..core.claims import Result, at_least, claim
 from ..core.settings import require
 from .explanations import (
-    agreement, edge_attributions, nitrogen_bonds)
+    Agreement, agreement, edge_attributions, nitrogen_bonds)
 from .graphs import (
     MoleculeGraphs, load_mutagenicity, matched_bonds, molecule_graphs)
 from .networks import MutagenicityNet
@@ -35,9 +35,9 @@ PLANTS = {
     "aromatic nitro": "[N+;$([N+]c)](=O)[O-]", "aromatic amine": "[NX3;$(Nc)]([H])[H]",
     "alcohol": "[CX4][OX2][H]", "epoxide": "C1OC1", "azide": "[#7]=[N+]=[N-]"}
 
-# %% ../../nbs/explain/planted.ipynb #faaba8e2
+# %% ../../nbs/explain/planted.ipynb #67b2eefb
 def plant(
-    molecules,  # RDKit molecules with their hydrogen atoms
+    molecules,  # RDKit molecules with their hydrogen atoms, or their MoleculeGraphs
     smarts: str,  # the pattern; its bonds are the truth
     balanced: bool = False,  # keep just as many without it as with it
     seed: int = 0,  # of the molecules without it that are kept, and of the order
@@ -46,18 +46,23 @@ def plant(
 
     Raises ValueError for text that is no pattern, for a pattern without a bond, and
     if no molecule, or every molecule, has the group."""
-    mols = list(molecules)
-    bonds = [matched_bonds(m, smarts) for m in mols]
+    store = molecules
+    if not isinstance(molecules, MoleculeGraphs):
+        store = molecule_graphs(molecules, truth=[()] * len(molecules))
+    bonds = [matched_bonds(m, smarts) for m in store.molecules]
     has = np.array([bool(b) for b in bonds])
     if not has.any() or has.all():
-        raise ValueError(f"{smarts!r} is in {int(has.sum())} of {len(mols)} molecules, "
+        raise ValueError(f"{smarts!r} is in {int(has.sum())} of {len(has)} molecules, "
                          "with a bond: take a group that some have and some have not")
     rng = np.random.default_rng(seed)
     without = rng.permutation(np.flatnonzero(~has))
     n = int(has.sum()) if balanced else len(without)
     chosen = rng.permutation(np.concatenate([np.flatnonzero(has), without[:n]]))
-    return molecule_graphs([mols[i] for i in chosen], (~has[chosen]).astype(int),
-                           [bonds[i] for i in chosen], f"planted {smarts}")
+    marks = torch.tensor([i in b for m, b in zip(store.molecules, bonds)
+                          for i in range(m.GetNumBonds())]).repeat_interleave(2)
+    y = torch.from_numpy((~has).astype(int))
+    return replace(store, y=y, bond_truth=marks,
+                   source=f"planted {smarts}").select(chosen)
 
 # %% ../../nbs/explain/planted.ipynb #61fccf38
 PLANT_PLAN = Plan(epochs=15, batch_size=32)
@@ -98,48 +103,65 @@ def mean_shares(
               for m in models]
     return torch.stack(shares).mean(0).numpy()
 
-# %% ../../nbs/explain/planted.ipynb #48ccad1e
+# %% ../../nbs/explain/planted.ipynb #ead30112
 @lru_cache(maxsize=4)
 def learned_group(
     name: str,  # one of PLANTS
     seed: int = 0,  # of split and networks
+    n_models: int = 3,  # networks
 ) -> tuple:  # as from `learn_planted`, and the data's source
     "Plant a group in the data set and learn it; kept, since it takes a while."
     if name not in PLANTS:
         raise ValueError(f"group must be one of {', '.join(PLANTS)} (got {name!r})")
     graphs = load_mutagenicity()
-    planted = plant(graphs.molecules, PLANTS[name], seed=seed)
-    return *learn_planted(planted, replace(PLANT_PLAN, seed=seed)), graphs.source
+    planted = plant(graphs, PLANTS[name], seed=seed)
+    plan = replace(PLANT_PLAN, seed=seed)
+    return *learn_planted(planted, plan, n_models), graphs.source
 
-# %% ../../nbs/explain/planted.ipynb #cc74a616
-PLANT_METHODS = {
-    "IG": ("integrated_gradients", "logit_difference"),
-    "IG, log probability": ("integrated_gradients", "log_probability"),
-    "saliency": ("saliency", "logit_difference"),
-    "occlusion": ("occlusion", "logit_difference"),
-    "GNNExplainer": ("gnn_explainer", "log_probability"),
-    "random": ("random", "logit_difference")}
+# %% ../../nbs/explain/planted.ipynb #5b529ae8
+PLANT_METHODS = {  # name: (method, output, molecules at most)
+    "IG": ("integrated_gradients", "logit_difference", None),
+    "IG, log probability": ("integrated_gradients", "log_probability", 40),
+    "saliency": ("saliency", "logit_difference", None),
+    "occlusion": ("occlusion", "logit_difference", 40),
+    "GNNExplainer": ("gnn_explainer", "log_probability", 40),
+    "random": ("random", "logit_difference", None)}
 
-# %% ../../nbs/explain/planted.ipynb #dec1c4c2
+# %% ../../nbs/explain/planted.ipynb #a0b69bf4
+@lru_cache(maxsize=64)
+def planted_agreement(
+    name: str,  # one of PLANTS
+    seed: int = 0,  # of split and networks
+    n_models: int = 3,  # networks
+    method: str = "IG",  # one of PLANT_METHODS
+) -> Agreement:  # over the molecules that the networks find
+    "Agreement of a method with the planted bonds; kept, as the networks are."
+    models, _, found, _ = learned_group(name, seed, n_models)
+    way, output, most = PLANT_METHODS[method]
+    some = found[:most]
+    return agreement(mean_shares(models, some, way, output), some)
+
+# %% ../../nbs/explain/planted.ipynb #6b1951e8
 def planted_table(
-    models: list,  # networks that learned a planted rule
-    found: MoleculeGraphs,  # molecules with the group
+    name: str,  # one of PLANTS
+    seed: int = 0,  # of split and networks
+    n_models: int = 3,  # networks
 ) -> pd.DataFrame:  # a row a method
-    "Agreement of each method with the planted bonds."
-    rows = {}
-    for name, (method, output) in PLANT_METHODS.items():
-        values = mean_shares(models, found, method, output)
-        rows[name] = vars(agreement(values, found))
+    "Agreement of each method with the planted bonds, and that of two floors."
+    rows = {method: vars(planted_agreement(name, seed, n_models, method))
+            for method in PLANT_METHODS}
+    found = learned_group(name, seed, n_models)[2]
     rows["all nitrogen bonds"] = vars(agreement(nitrogen_bonds(found), found))
-    return pd.DataFrame(rows).T[["auroc", "pooled", "precision", "n_graphs"]]
+    table = pd.DataFrame(rows).T[["auroc", "pooled", "precision", "n_graphs"]]
+    return table.astype({"n_graphs": int})
 
-# %% ../../nbs/explain/planted.ipynb #9fa3db68
+# %% ../../nbs/explain/planted.ipynb #94589aa6
 def _planted_claim(run, name):
     "AUROC of integrated gradients for a planted group, on one split or several."
     areas, notes = [], []
     for seed in range(run.seed, run.seed + run.profile.toxicophores_n_plants):
-        models, score, found, source = learned_group(name, seed)
-        got = agreement(mean_shares(models, found), found)
+        _, score, _, source = learned_group(name, seed, 3)
+        got = planted_agreement(name, seed, 3, "IG")
         areas.append(min(got.auroc, got.pooled))
         notes.append(f"{got.auroc:.4f} within and {got.pooled:.4f} pooled over "
                      f"{got.n_graphs} molecules, accuracy {score:.3f}")
