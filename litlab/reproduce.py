@@ -33,7 +33,7 @@ from .core.claims import (
     measure_seeds, row, save_scorecard)
 from .core.settings import Settings, load_settings
 
-# %% ../nbs/reproduce.ipynb #6b221e7f
+# %% ../nbs/reproduce.ipynb #786eae3f
 TOPICS = {  # topic: its modules, in reading order
     "salience": ["litlab.explain.salience", "litlab.explain.paths"],
     "polyhedra": ["litlab.explain.polyhedra"],
@@ -42,6 +42,10 @@ TOPICS = {  # topic: its modules, in reading order
         "litlab.explain.groups", "litlab.explain.toxicophores",
         "litlab.explain.explanations", "litlab.explain.agreement",
         "litlab.explain.planted", "litlab.explain.credit"],
+    "dynamics": [
+        "litlab.dynamics.races", "litlab.dynamics.chaos",
+        "litlab.dynamics.mechanics", "litlab.dynamics.energy",
+        "litlab.dynamics.fields"],
 }
 
 # %% ../nbs/reproduce.ipynb #b6e56a28

@@ -185,7 +185,7 @@ def wheel(root, tmp_path_factory):
 def test_wheel_holds_everything(root, wheel):
     "Each module, script and table of the repository is in it, and nothing more."
     inside = {n for n in zipfile.ZipFile(wheel).namelist() if n.startswith("litlab/")}
-    package = {p.relative_to(root).as_posix() for kind in ("*.py", "*.js")
+    package = {p.relative_to(root).as_posix() for kind in ("*.py", "*.js", "*.json")
                for p in (root / "litlab").rglob(kind)}
     tables = {f"litlab/_data/{p.name}" for p in (root / "data").iterdir()}
     assert inside == package | tables
