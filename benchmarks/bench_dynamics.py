@@ -1,11 +1,11 @@
-"""Paths of double pendulums: ours against SciPy's solvers, and by how many at once.
+"""Paths of double pendulums: ours, SciPy's solvers, surrogates, and how many at once.
 
     python benchmarks/bench_dynamics.py [--paths N] [--rounds N] [--part PART]
 
-PART is solvers or lanes; none does both. All solvers make the same paths of 20 s from
-random starts at rest, with 401 moments, once in each round, after one round to warm up.
-The table gives the median time, and how many times longer than the first line it is:
-the median of the ratios within a round, with the smallest and the largest. The largest
+PART is solvers, lanes or surrogates; none does all. All make paths of 20 s from random
+starts at rest, once in each round, after one round to warm up. The table gives the
+median time, and how many times longer than the first line it is: the median of the
+ratios within a round, with the smallest and the largest. For the solvers, the largest
 energy drift of each, as a share of the depth of the well, stands above it. One core.
 """
 
@@ -16,8 +16,11 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import numpy as np
 from scipy.integrate import odeint
 
+from litlab.dynamics.energy import EnergyLaw
+from litlab.dynamics.fields import LagrangianNetwork, ResidualNetwork
 from litlab.dynamics.integrators import (
     PENDULUM, USUAL, energy_drift, law_for_scipy, solve, starts_at_rest)
+from litlab.dynamics.mechanics import MechanicsRidge, random_paths
 from litlab.dynamics.races import by_odeint, by_solve_ivp
 from paired import measure, table
 
@@ -70,17 +73,36 @@ def lanes_part(rounds):
     print(table(measure(compared, rounds)))
 
 
+def surrogates_part(n, rounds):
+    "Rollouts of trained models, all at once and one by one."
+    paths, start = random_paths(100, 1000), starts_at_rest(n)
+    models = [ResidualNetwork(width=64, depth=3, steps=50), LagrangianNetwork(steps=50)]
+    models = [m.fit(random_paths(100, 1000, 0.05)) for m in models]
+    models.append(MechanicsRidge(order=12).fit(paths))
+    models.append(EnergyLaw().fit(paths[:1]))
+    print(f"\n{n} rollouts of 20 s (what was learned does not change the time)")
+    for model in models:
+        steps, name = round(20 / model.dt_), type(model).__name__
+        print(table(measure({
+            f"{name}, all at once": lambda m=model, k=steps: m.rollout(start, k),
+            f"{name}, one by one": lambda m=model, k=steps: [m.rollout(s, k)
+                                                             for s in start],
+            "the exact law, all at once": lambda: ours(start)}, rounds)))
+
+
 def main():
     "Read the sizes, measure, print."
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--paths", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--part", choices=("solvers", "lanes"))
+    parser.add_argument("--part", choices=("solvers", "lanes", "surrogates"))
     given = parser.parse_args()
     if given.part in (None, "solvers"):
         solvers_part(starts_at_rest(given.paths), given.rounds)
     if given.part in (None, "lanes"):
         lanes_part(given.rounds)
+    if given.part in (None, "surrogates"):
+        surrogates_part(given.paths, given.rounds)
 
 
 if __name__ == "__main__":
