@@ -69,11 +69,12 @@ notebooks: $(VENV)/.test  ## run the notebooks, or NB=..., and store what they s
 export: $(VENV)/.run  ## write litlab/ from the notebooks (a second)
 	@$(BIN)/nbdev-export
 
-readme: $(VENV)/.run $(CARD)  ## write README.md and its three pictures (20 seconds)
+readme: $(VENV)/.run $(CARD)  ## write README.md and its four pictures (20 seconds)
 	@$(BIN)/python tools/notebooks.py nbs/index.ipynb
 	@$(BIN)/python tools/scorecard.py picture
 	@$(BIN)/python tools/rooms.py
 	@$(BIN)/python tools/molecule.py
+	@$(BIN)/python tools/pendulum.py
 	@$(BIN)/python tools/readme.py
 
 clean:  ## remove the site and what tools leave behind; .venv and reports/ stay

@@ -33,7 +33,7 @@ from .core.claims import (
     measure_seeds, row, save_scorecard)
 from .core.settings import Settings, load_settings
 
-# %% ../nbs/reproduce.ipynb #786eae3f
+# %% ../nbs/reproduce.ipynb #33e06da5
 TOPICS = {  # topic: its modules, in reading order
     "salience": ["litlab.explain.salience", "litlab.explain.paths"],
     "polyhedra": ["litlab.explain.polyhedra"],
@@ -43,9 +43,12 @@ TOPICS = {  # topic: its modules, in reading order
         "litlab.explain.explanations", "litlab.explain.agreement",
         "litlab.explain.planted", "litlab.explain.credit"],
     "dynamics": [
-        "litlab.dynamics.races", "litlab.dynamics.chaos",
-        "litlab.dynamics.mechanics", "litlab.dynamics.energy",
-        "litlab.dynamics.fields"],
+        "litlab.dynamics.races", "litlab.dynamics.flights",
+        "litlab.dynamics.landings", "litlab.dynamics.chaos",
+        "litlab.dynamics.pendulum", "litlab.dynamics.mechanics",
+        "litlab.dynamics.energy", "litlab.dynamics.fields",
+        "litlab.dynamics.forecasts", "litlab.dynamics.stability",
+        "litlab.dynamics.tangents", "litlab.dynamics.spatial"],
 }
 
 # %% ../nbs/reproduce.ipynb #b6e56a28
