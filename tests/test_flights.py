@@ -71,6 +71,9 @@ def test_fresh_shots_are_near_in_range_and_others(seed):
 
 
 def test_training_flights():
+    own, four = (np.transpose(SHOTS[n]).tolist() for n in (1, 4))
+    assert own == [[30, 500]]
+    assert four == [[a, v] for a in (30, 60) for v in (400, 600)]
     for n, (angle, speed) in SHOTS.items():
         path = training_flights(n, seed=5)
         np.testing.assert_array_equal(
@@ -278,6 +281,18 @@ def test_best_errors_learn_anew_from_other_flights():
 
 
 # models and map
+
+def test_told_errors_are_of_the_profile_or_the_share(monkeypatch):
+    asked = []
+    def network(n, own_scale, seconds, seed):
+        asked.append((n, own_scale, seconds, seed))
+    monkeypatch.setattr(flights, "essay_network", network)
+    def kind(model, flights):
+        return np.zeros(len(flights))
+    for share in (None, 0.7):
+        flights.told_errors(a_run(seed=2), SHOTS[4], 4, kind, share)
+    assert asked == [(4, True, 0.01, 2), (4, True, 0.7, 2)]
+
 
 def test_four_paths_are_trained_to_the_end(monkeypatch):
     "However short the profile; and the same seeds for one flight and for four."

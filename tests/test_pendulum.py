@@ -300,7 +300,7 @@ def test_half_is_enough_for_exponents_and_for_the_regression(ridge):
 
 
 def test_chunks_change_nothing(ridge):
-    one, many = (stability.holding_times(ridge, 5, 2.0, chunk=c) for c in (256, 7))
+    one, many = (stability.holding_times(ridge, 5, 2.0, chunk=c) for c in (256, 8))
     np.testing.assert_array_equal(one, many)
     assert one.shape == (5, 5) and np.unique(one).size > 3
     start = stability.square_starts(5)[[7]]

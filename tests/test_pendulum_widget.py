@@ -420,6 +420,7 @@ def test_on_the_built_site(root, width):
                        for kind, i in (("stage", 0), ("stage", 1)))
         assert left["y"] == right["y"] and left["x"] + left["width"] < right["x"]
         assert left["width"] == right["width"] > 140
+        assert right["x"] + right["width"] <= width
         assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
         page.get_by_label("start", exact=True).select_option(label="fails (-50, 140)")
         page.get_by_role("button", name="Play", exact=True).click()
