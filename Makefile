@@ -31,10 +31,10 @@ EXTRAS_test := all
 help:  ## list the jobs
 	@echo "The first job on a machine also installs what it needs: 1 to 4 minutes."
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
-	@echo "Options: PROFILE=full (half an hour), JOBS=4 (processes), NB=nbs/core/data.ipynb"
+	@echo "Options: PROFILE=full (40 minutes), JOBS=4 (processes), NB=nbs/core/data.ipynb"
 
-run: $(VENV)/.run  ## measure every claim, build the site, show where they are (4 min)
-	@echo "Measuring every claim, profile $(PROFILE) (quick: 2 minutes; full: 30)"
+run: $(VENV)/.run  ## measure every claim, build the site, show where they are (6 min)
+	@echo "Measuring every claim, profile $(PROFILE) (quick: 4 minutes; full: 40)"
 	@profile=$(PROFILE); $(if $(JOBS),export LITLAB_$${profile^^}_N_WORKERS=$(JOBS);) \
 	$(BIN)/litlab reproduce --profile $$profile $(if $(JOBS),--executor processes); \
 	status=$$?; [ $$status -le 1 ] || exit $$status; \
@@ -45,14 +45,14 @@ run: $(VENV)/.run  ## measure every claim, build the site, show where they are (
 	[ $$status = 0 ] || echo "A claim could not be measured: see 'error' above" >&2; \
 	exit $$status
 
-test: $(VENV)/.test $(CARD) browser  ## check the package, the notebooks and the site (15 min)
+test: $(VENV)/.test $(CARD) browser  ## check the package, the notebooks and the site (20 min)
 	@echo "1/4 The package equals its notebooks (5 seconds)"
 	@$(BIN)/python -m pytest tests/test_notebooks.py -k export
 	@echo "2/4 The code is clean (a second)"
 	@$(BIN)/ruff check
 	@echo "3/4 The site (a minute)"
 	@$(BIN)/python tools/build_site.py
-	@echo "4/4 Tests, and every notebook from top to bottom (up to 12 minutes)"
+	@echo "4/4 Tests, and every notebook from top to bottom (up to 18 minutes)"
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(or $(JOBS),2)
 
 lab: $(VENV)/.lab  ## open the notebooks in JupyterLab; Ctrl-C ends it

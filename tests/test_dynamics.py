@@ -405,3 +405,17 @@ def test_a_race_with_more_drift_counts_nothing():
     assert race(exact, start, 1, 1).value == 0
     won = race(by_odeint, start, 1, 1)
     assert won.value > 0 and "drift" in won.note
+
+
+def test_systems_that_are_too_fast_or_of_another_kind():
+    light = Pendulum(0.5, 5, 0.3, 2)
+    assert np.isfinite(torus_scale(light)).all()
+    with pytest.raises(ValueError, match="smaller step"):
+        lyapunov_exponent(1, 1, omega1=1e5, t_end=5)
+    with pytest.raises(ValueError, match="another distance"):
+        lyapunov_exponent(1, 1, t_end=5, distance=1e-300)
+    for call in (double_pendulum, lyapunov_exponent):
+        with pytest.raises(ValueError, match="must be a Pendulum"):
+            call(1, 1, system=Projectile())
+    with pytest.raises(ValueError, match="at least one shot"):
+        projectile([], [])

@@ -432,3 +432,45 @@ def test_reservoirs_reach_the_target(grid):
     for model in (NextGeneration(), EchoState(seed=4)):
         errors = landing_errors(model.fit(flights), grid)
         assert np.median(errors) <= 0.1 and errors.max() <= 0.5
+
+
+def test_training_data_that_make_no_sense():
+    flights = random_flights(3)
+    for wrong in (None, 3, "abc", flights.state, [flights, None]):
+        with pytest.raises(ValueError, match="a Trajectory or a list of them"):
+            LinearStep().fit(wrong)
+    for t in (-flights.t, flights.t * 0, flights.t ** 2):
+        with pytest.raises(ValueError, match="equal steps of time above 0"):
+            LinearStep().fit(Trajectory(t, flights.state, flights.names))
+
+
+def test_starts_of_another_kind_or_step():
+    flights = random_flights(4)
+    model = NextGeneration().fit(flights)
+    other = Trajectory(2 * flights.t, flights.state, flights.names)
+    with pytest.raises(ValueError, match="steps of 0.25 s, .*got 0.5 s"):
+        model.rollout(other, 3)
+    with pytest.raises(ValueError, match="must have x, y .got a, b.: use select"):
+        model.rollout(Trajectory(flights.t, flights.state, ("a", "b")), 3)
+    for wrong in ("a", None, np.nan, np.inf, [3], True, 2.5):
+        with pytest.raises(ValueError, match="n_steps must be"):
+            model.rollout(flights, wrong)
+    with pytest.raises(ValueError, match="last 1000 states"):
+        landing_errors(model, flights, given=1000)
+
+
+def test_a_model_before_fit_says_so():
+    with pytest.raises(AttributeError, match="dt_.*call fit"):
+        LinearStep().dt_  # noqa: B018
+
+
+def test_files_that_are_not_whole(tmp_path):
+    path = tmp_path / "model.npz"
+    model = LinearStep().fit(random_flights(3))
+    model.learned_ = {"map": model.learned_["map"] * np.nan}
+    save_surrogate(path, model)
+    with pytest.raises(ValueError, match="fit again"):
+        load_surrogate(path, LinearStep)
+    np.savez(path, about=np.array("{}"))
+    with pytest.raises(ValueError, match="fit again"):
+        load_surrogate(path, LinearStep)

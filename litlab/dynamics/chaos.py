@@ -24,7 +24,7 @@ from .trajectories import Trajectory, start_states
 # %% ../../nbs/dynamics/chaos.ipynb #e4f5912b
 USUAL = Pendulum()  # the masses and lengths of the essay's program
 
-# %% ../../nbs/dynamics/chaos.ipynb #a63216ca
+# %% ../../nbs/dynamics/chaos.ipynb #a242a44e
 def growth(
     initial,  # (paths, 4) states, or a Trajectory, of which the last ones are taken
     system=USUAL,  # whose paths they are
@@ -49,11 +49,15 @@ def growth(
         march(system.kind, p, state, n_sub, every / n_sub, *TABLES["dop853"])
         path, away = state[:n, 1], state[n:, 1] - state[:n, 1]
         far = np.linalg.norm(away, axis=1, keepdims=True)
-        state[:n, 0], state[n:, 0] = path, path + away * (distance / far)
-        found.append(np.log(far[:, 0] / distance))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            state[:n, 0], state[n:, 0] = path, path + away * (distance / far)
+            found.append(np.log(far[:, 0] / distance))
+    if lost := int((~np.isfinite(found)).any(0).sum()):
+        raise ValueError(f"{lost} of {n} paths can't be followed: take a smaller step "
+                         f"(got {step:g} s) or another distance (got {distance:g})")
     return np.stack(found, 1)
 
-# %% ../../nbs/dynamics/chaos.ipynb #c210a662
+# %% ../../nbs/dynamics/chaos.ipynb #5b5b9084
 def lyapunov_exponent(
     theta1,  # rad from the vertical, one or an array
     theta2,  # rad, an array of the same shape
@@ -66,6 +70,8 @@ def lyapunov_exponent(
     """Equation (1) for double pendulums.
 
     Raises ValueError for angles that are not finite, and the errors of `growth`."""
+    if not isinstance(system, Pendulum):
+        raise ValueError(f"system must be a Pendulum (got {system!r})")
     start = together(theta1=theta1, theta2=theta2, omega1=omega1, omega2=omega2)
     found = growth(start, system, t_end, **options)
     return found.sum(1) / (found.shape[1] * options.get("every", 0.5))
@@ -125,7 +131,7 @@ def torus_features(
     a, b, u, v = np.moveaxis(np.asarray(state, float), -1, 0)
     return np.stack([np.sin(a), np.cos(a), np.sin(b), np.cos(b), u, v], -1)
 
-# %% ../../nbs/dynamics/chaos.ipynb #0937b67f
+# %% ../../nbs/dynamics/chaos.ipynb #48dc449f
 @lru_cache(maxsize=16)
 def torus_scale(
     system: Pendulum = USUAL,  # masses and lengths
@@ -133,7 +139,12 @@ def torus_scale(
     seed: int = 0,  # of the starts
 ) -> np.ndarray:  # (6,) standard deviations, as named in FEATURES; not to be changed
     "How much each feature varies in 20 s over pendulums let go at any angles."
-    paths = integrate(system, starts_at_rest(n, seed), 20.0, 0.05, 0.025)
+    for step in (0.025, 0.0125, 0.003125):
+        paths = integrate(system, starts_at_rest(n, seed), 20.0, 0.05, step)
+        if not paths.failed.any():
+            break
+    else:
+        raise ValueError(f"{system} is too fast to be followed in steps of {step} s")
     scale = torus_features(paths.state).reshape(-1, 6).std(0)
     scale.setflags(write=False)
     return scale

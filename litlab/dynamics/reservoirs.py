@@ -14,9 +14,9 @@ from itertools import combinations_with_replacement
 import numpy as np
 from scipy import sparse
 
-# %% ../../nbs/dynamics/reservoirs.ipynb #d3f28312
+# %% ../../nbs/dynamics/reservoirs.ipynb #ec0d952e
 from .systems import Projectile, landing_point, projectile
-from .trajectories import Surrogate, Trajectory
+from .trajectories import Surrogate, Trajectory, start_states
 
 # %% ../../nbs/dynamics/reservoirs.ipynb #470c8d00
 def random_flights(
@@ -40,7 +40,7 @@ def flight_grid(
     return projectile(angle.ravel(), speed.ravel(), system or Projectile(),
                       dt=0.25).select("x", "y")
 
-# %% ../../nbs/dynamics/reservoirs.ipynb #afe1b55b
+# %% ../../nbs/dynamics/reservoirs.ipynb #141376b6
 def landing_errors(
     model: Surrogate,  # that has learned from x and y
     flights: Trajectory,  # the truth, with x and y
@@ -48,11 +48,11 @@ def landing_errors(
 ) -> np.ndarray:  # (paths,) %, inf for a flight that never lands
     "Equation (1); ValueError if a true flight doesn't land or a model needs more."
     true = landing_point(flights)
-    if not np.isfinite(true).all():
-        raise ValueError(f"flights must land (got {int(np.isnan(true).sum())} that "
-                         "don't): integrate longer")
+    if lost := int((~np.isfinite(true)).sum()):
+        raise ValueError(f"flights must land (got {lost} that don't): integrate longer")
+    start = start_states(flights.state[:, :given], flights.state.shape[2], given)
     n_steps = int(1.5 * len(flights.t))
-    found = landing_point(model.rollout(flights.state[:, :given], n_steps))
+    found = landing_point(model.rollout(start, n_steps))
     return np.where(np.isfinite(found), 100 * np.abs(found / true - 1), np.inf)
 
 # %% ../../nbs/dynamics/reservoirs.ipynb #ae3caad3

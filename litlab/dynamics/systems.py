@@ -76,7 +76,7 @@ def accelerations(
 # %% ../../nbs/dynamics/systems.ipynb #acaa1ce7
 CASES = {"calm": (-20, 35), "diverges": (-60, 60), "fails": (-50, 140)}  # degrees
 
-# %% ../../nbs/dynamics/systems.ipynb #6d17d78d
+# %% ../../nbs/dynamics/systems.ipynb #3081d715
 def double_pendulum(
     theta1,  # rad from the vertical, one or an array
     theta2,  # rad, an array of the same shape
@@ -90,6 +90,8 @@ def double_pendulum(
     """The motion of double pendulums; errors of `solve`.
 
     Raises ValueError for angles and velocities whose shapes don't fit."""
+    if not isinstance(system, Pendulum):
+        raise ValueError(f"system must be a Pendulum (got {system!r})")
     given = {"theta1": theta1, "theta2": theta2, "omega1": omega1, "omega2": omega2}
     return integrate(system, together(**given), t_end, dt, step)
 
@@ -147,7 +149,7 @@ class Projectile:
         "(...,) whether it is within 1000 km; nan is outside."
         return within(state, names, ("x", "y"), 1e6)
 
-# %% ../../nbs/dynamics/systems.ipynb #5283baad
+# %% ../../nbs/dynamics/systems.ipynb #5c508c3b
 def check_shots(
     shots: np.ndarray,  # (paths, 2) degrees and m/s
     drag: float,  # 1/m
@@ -155,6 +157,8 @@ def check_shots(
 ) -> None:
     "ValueError for angles and speeds out of range, and for too long a step."
     angle, speed = shots.T
+    if not len(shots):
+        raise ValueError("angle and speed must hold at least one shot (got none)")
     if not ((angle > 0) & (angle < 180)).all():
         raise ValueError(f"angle must be between 0 and 180 degrees (got {angle})")
     if not ((speed > 0) & (speed <= 1e4)).all():

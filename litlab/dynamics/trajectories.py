@@ -7,12 +7,13 @@ Docs: https://litlab.github.io/litlab/dynamics/trajectories.html.md"""
 # %% auto #0
 __all__ = ['Trajectory', 'training_paths', 'start_states', 'Surrogate', 'save_surrogate', 'load_surrogate', 'LinearStep']
 
-# %% ../../nbs/dynamics/trajectories.ipynb #92560794
+# %% ../../nbs/dynamics/trajectories.ipynb #ec95b4ed
 import inspect
 import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from numbers import Integral
 from pathlib import Path
 
 import numpy as np
@@ -69,14 +70,16 @@ class Trajectory(Sequence):
         return replace(self, state=self.state[..., at], names=tuple(names), energy=None,
                        units=tuple(self.units[i] for i in at) if self.units else ())
 
-# %% ../../nbs/dynamics/trajectories.ipynb #44b04123
+# %% ../../nbs/dynamics/trajectories.ipynb #52d344b6
 def training_paths(
     trajectories,  # a Trajectory, or a list of them
     least: int = 2,  # steps that each must have
 ) -> tuple[list, Trajectory]:  # arrays (paths, steps, components), and the first one
     "ValueError for no path, different steps or components, nan, and paths too short."
-    one = isinstance(trajectories, Trajectory)
-    given = [trajectories] if one else list(trajectories)
+    given = trajectories if isinstance(trajectories, (list, tuple)) else [trajectories]
+    if not all(isinstance(g, Trajectory) for g in given):
+        raise ValueError("trajectories must be a Trajectory or a list of them (got "
+                         f"{type(trajectories).__name__})")
     if not given or not all(len(g) for g in given):
         raise ValueError("trajectories must hold at least one path (got none)")
     first = given[0]
@@ -91,6 +94,9 @@ def training_paths(
         if len(one.t) < least:
             raise ValueError(f"trajectories must have at least {least} steps for this "
                              f"window (got {len(one.t)}): integrate longer")
+        if not (one.dt > 0 and np.allclose(np.diff(one.t), one.dt, rtol=1e-6)):
+            raise ValueError("trajectories must have equal steps of time above 0 (got "
+                             f"{one.dt:g} s first): integrate them with one dt")
         if not np.isfinite(one.state).all():
             raise ValueError("trajectories must be finite (got nan or inf): leave the "
                              "failed paths out")
@@ -119,7 +125,7 @@ def start_states(
         raise ValueError("initial must be finite (got nan or inf)")
     return start[:, -warm_up:]
 
-# %% ../../nbs/dynamics/trajectories.ipynb #0c610944
+# %% ../../nbs/dynamics/trajectories.ipynb #edfa83f4
 class Surrogate:
     """Something that imitates a system: fit(trajectories) -> self, rollout(...).
 
@@ -146,8 +152,10 @@ class Surrogate:
         if not hasattr(self, "learned_"):
             raise ValueError(f"{type(self).__name__} has learned nothing yet: call "
                              "fit(trajectories) or load a file first")
-        if isinstance(n_steps, bool) or int(n_steps) != n_steps or n_steps < 1:
+        whole = isinstance(n_steps, Integral) and not isinstance(n_steps, bool)
+        if not whole or n_steps < 1:
             raise ValueError(f"n_steps must be a whole number from 1 (got {n_steps!r})")
+        self._check_start(initial)
         start = start_states(initial, self.components_, self.warm_up)
         with np.errstate(over="ignore", invalid="ignore"):
             new = np.asarray(self._roll(start, int(n_steps)), float)
@@ -156,6 +164,21 @@ class Surrogate:
         state = np.where(ok[..., None], state, np.nan)
         return Trajectory(self.dt_ * np.arange(n_steps + 1), state, self.names_,
                           self.units_, self._energy(state), self.system_, ~ok[:, -1])
+
+    def _check_start(self, initial):
+        "ValueError for paths of other components, or of another step if that counts."
+        if not isinstance(initial, Trajectory):
+            return
+        if initial.names and self.names_ and initial.names != self.names_:
+            raise ValueError(f"initial must have {', '.join(self.names_)} (got "
+                             f"{', '.join(initial.names)}): use select")
+        if self.warm_up > 1 and not np.isclose(initial.dt, self.dt_, rtol=1e-6):
+            raise ValueError(f"initial must have steps of {self.dt_:g} s, as the "
+                             f"training paths had (got {initial.dt:g} s)")
+
+    def __getattr__(self, name):
+        raise AttributeError(f"{type(self).__name__} has no {name!r}"
+                             + ": call fit(trajectories) first" * name.endswith("_"))
 
     def _inside(self, state):
         "(paths, steps) whether states are finite and in the system's domain."
@@ -168,7 +191,7 @@ class Surrogate:
         names = getattr(self.system_, "names", None)
         return self.system_.energy(state) if names == self.names_ else None
 
-# %% ../../nbs/dynamics/trajectories.ipynb #cd1806a1
+# %% ../../nbs/dynamics/trajectories.ipynb #1d8badd6
 def save_surrogate(
     path: Path,  # the .npz file to write
     model: Surrogate,  # that has learned
@@ -180,14 +203,15 @@ def save_surrogate(
     about = {"kind": type(model).__name__, "settings": settings, "dt": model.dt_,
              "names": model.names_, "units": model.units_,
              "components": model.components_}
+    text = json.dumps(about, default=lambda number: number.item())
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     with open(part, "wb") as file:
-        np.savez_compressed(file, about=np.array(json.dumps(about)), **model.learned_)
+        np.savez_compressed(file, about=np.array(text), **model.learned_)
     os.replace(part, path)
 
-# %% ../../nbs/dynamics/trajectories.ipynb #cb23a314
+# %% ../../nbs/dynamics/trajectories.ipynb #719f6a6a
 def load_surrogate(
     path: Path,  # a file of `save_surrogate`
     kind: type,  # the class, a subclass of Surrogate
@@ -201,6 +225,9 @@ def load_surrogate(
         with np.load(path, allow_pickle=False) as file:
             arrays = {k: file[k] for k in file.files}
         about = json.loads(str(arrays.pop("about")))
+        whole = all(np.isfinite(a).all() for a in arrays.values())
+        if not whole or not {"kind", "settings", "dt", "names"} <= set(about):
+            raise ValueError("not finite, or something is missing")
     except Exception as error:
         raise ValueError(f"{path.name} is no whole surrogate ({type(error).__name__}): "
                          "remove it and fit again") from None
