@@ -23,7 +23,7 @@ from litlab.dynamics.fields import (  # noqa: E402
     LagrangianNet, LagrangianNetwork, ResidualNetwork, evaluate_json, lagrangian_law,
     lagrangian_step, network_json, step_pairs, trained_network, values_and_slopes)
 from litlab.dynamics.integrators import (  # noqa: E402
-    energy_drift, integrate, starts_at_rest)
+    LANES, energy_drift, integrate, starts_at_rest)
 from litlab.dynamics.mechanics import (  # noqa: E402
     FoundLaw, MechanicsRidge, central_difference, chaotic_starts, forecast_times,
     median_result, random_paths, sine_orders, sine_terms)
@@ -62,7 +62,8 @@ def fitted(paths):
 def starts():
     "More than the compiled code takes at once."
     rng = np.random.default_rng(1)
-    return np.c_[rng.uniform(-0.5, 0.5, (37, 2)), rng.uniform(-0.3, 0.3, (37, 2))]
+    n = LANES + 3
+    return np.c_[rng.uniform(-0.5, 0.5, (n, 2)), rng.uniform(-0.3, 0.3, (n, 2))]
 
 
 def random_states(n=40, seed=2, speed=8.0):
@@ -436,7 +437,8 @@ def test_many_paths_are_as_one_by_one(name, fitted, starts):
     together = fitted[name].rollout(starts, 30)
     alone = [fitted[name].rollout(s, 30).state[0] for s in starts]
     np.testing.assert_allclose(together.state, np.stack(alone), rtol=1e-9, atol=1e-9)
-    assert together.state.shape == (37, 31, 4) and together.names == Pendulum.names
+    assert together.state.shape == (LANES + 3, 31, 4)
+    assert together.names == Pendulum.names
     np.testing.assert_array_equal(together.state[:, 0], starts)
 
 
@@ -582,6 +584,18 @@ class Breaks(LinearStep):
         for path, k in zip(state, self.until):
             path[k - 1:] = np.nan
         return state
+
+
+def test_nothing_comes_after_a_failure():
+    "A path that leaves the domain for one step is lost from there on."
+    model, start = Breaks([10**6] * 2), starts_at_rest(2, 3)
+    whole = model._roll(start[:, None], 8)
+    whole[1, 3, 2] = 101.0
+    model._roll = lambda start, n_steps: whole
+    lost = model.rollout(start, 8)
+    assert lost.failed.tolist() == [False, True]
+    assert np.isfinite(lost.state[0]).all() and np.isfinite(lost.state[1, :4]).all()
+    assert np.isnan(lost.state[1, 4:]).all() and np.isnan(lost.energy[1, 4:]).all()
 
 
 def test_forecasts_that_blow_up_count_until_then():

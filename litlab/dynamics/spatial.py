@@ -212,7 +212,7 @@ def compare_methods(
                       "MSE": error.mean()})
     return pd.DataFrame(found)
 
-# %% ../../nbs/dynamics/spatial.ipynb #afd1ea80
+# %% ../../nbs/dynamics/spatial.ipynb #c7710139
 def over_landscapes(
     run,  # seed, and the sizes of the profile
     measure,  # of a seed and a number of steps
@@ -222,7 +222,7 @@ def over_landscapes(
     found = [measure(run.seed + i, steps) for i in range(run.profile.dynamics_n_seeds)]
     spread = float(np.std(found, ddof=1)) if found[1:] else None
     return Result(float(np.mean(found)), spread, "made by litlab.dynamics.catchments",
-                  f"landscapes: {len(found)}; steps of training: {steps}")
+                  f"landscapes: {len(found)}; at most {steps} steps of training")
 
 # %% ../../nbs/dynamics/spatial.ipynb #c8477f86
 @claim("dynamics.spatial_nnse", essay=ESSAY, published="open", rule=at_least(0.75),
