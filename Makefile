@@ -33,8 +33,8 @@ help:  ## list the jobs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
 	@echo "Options: PROFILE=full (40 minutes), JOBS=4 (processes), NB=nbs/core/data.ipynb"
 
-run: $(VENV)/.run  ## measure every claim, build the site, show where they are (6 min)
-	@echo "Measuring every claim, profile $(PROFILE) (quick: 4 minutes; full: 40)"
+run: $(VENV)/.run  ## measure every claim, build the site, show where they are (4 min)
+	@echo "Measuring every claim, profile $(PROFILE) (quick: 3 minutes; full: 40)"
 	@profile=$(PROFILE); $(if $(JOBS),export LITLAB_$${profile^^}_N_WORKERS=$(JOBS);) \
 	$(BIN)/litlab reproduce --profile $$profile $(if $(JOBS),--executor processes); \
 	status=$$?; [ $$status -le 1 ] || exit $$status; \

@@ -14,8 +14,9 @@ torch = pytest.importorskip("torch", reason="needs pip install 'litlab[dynamics]
 pytest.importorskip("numba", reason="needs pip install 'litlab[dynamics]'")
 
 from litlab.core.claims import Run, claims_of  # noqa: E402
-from litlab.dynamics import energy, fields, mechanics  # noqa: E402
+from litlab.dynamics import chaos, energy, fields, mechanics  # noqa: E402
 from litlab.dynamics.chaos import valid_prediction_time  # noqa: E402
+from litlab.dynamics.comparison import StoredNetwork  # noqa: E402
 from litlab.dynamics.energy import (  # noqa: E402
     COSINES, PRODUCTS, TERMS, EnergyLaw, energy_terms, law_of_energy, noisy,
     noisy_medians, null_vector)
@@ -628,7 +629,7 @@ def test_truth_has_another_step():
         seen.append((dt, step))
         return integrate(system, initial, t_end, dt, step)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mechanics, "integrate", watched)
+        patch.setattr(chaos, "integrate", watched)
         for dt in (0.05, 0.0125, 0.005):
             times = forecast_times(Breaks([10**6] * 2, dt), start, np.ones(2), 1.0)
             np.testing.assert_allclose(times, 1.0)
@@ -696,15 +697,7 @@ def test_stored_network_knows_the_pendulum(stored):
     now, then = data.state[:, :-1].reshape(-1, 4), data.state[:, 1:].reshape(-1, 4)
     error = np.abs(evaluate_json(stored, now) - then).mean(0)
     assert (error < 0.01 * np.abs(then - now).mean(0)).all()
-    model = SimpleNamespace(dt_=0.05)
-
-    def rollout(initial, n_steps):
-        found = [initial]
-        for _ in range(n_steps):
-            found.append(evaluate_json(stored, found[-1]))
-        return replace(data, t=0.05 * np.arange(n_steps + 1), energy=None, failed=None,
-                       state=np.stack(found, 1))
-    model.rollout = rollout
+    model = StoredNetwork(stored)
     assert np.median(forecast_times(model, *chaotic_starts(20, 1))) > 3
 
 

@@ -1,8 +1,10 @@
 """The pendulum pages: the essay's recipe, forecasts, the moving drawing, the map."""
 
+import json
 import re
 import xml.etree.ElementTree as ET
 from dataclasses import replace
+from importlib.resources import files
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 
 pytest.importorskip("torch")
 pytest.importorskip("numba")
+import litlab.dynamics.chaos as chaos  # noqa: E402
 import litlab.dynamics.forecasts as forecasts  # noqa: E402
 import litlab.dynamics.pendulum as pendulum  # noqa: E402
 import litlab.dynamics.stability as stability  # noqa: E402
@@ -53,20 +56,20 @@ def ridge():
 def test_truth_waits_for_the_model(warm_up):
     "Time is counted from the last state that the model was given."
     start = starts_at_rest(3, 5)
-    true, forecast = pendulum.side_by_side(Exact(warm_up), start, 2.0)
+    true, forecast = chaos.side_by_side(Exact(warm_up), start, 2.0)
     whole = integrate(Pendulum(), start, 2.0 + 0.05 * (warm_up - 1), 0.05, 0.00625)
     np.testing.assert_array_equal(true.state, whole.state[:, warm_up - 1:])
     np.testing.assert_array_equal(true.energy, whole.energy[:, warm_up - 1:])
     np.testing.assert_array_equal(forecast.state[:, 0], true.state[:, 0])
     np.testing.assert_allclose(forecast.state, true.state, atol=1e-3)
     assert true.t[0] == forecast.t[0] == 0 and true.t[-1] == forecast.t[-1] == 2
-    assert pendulum.followed(Exact(warm_up), start, 2.0).tolist() == [2.0] * 3
+    assert chaos.followed(Exact(warm_up), start, 2.0).tolist() == [2.0] * 3
 
 
 def test_what_fails_is_lost_when_it_fails():
     start = starts_at_rest(4, 5)
-    assert np.allclose(pendulum.followed(Exact(until=1.01), start, 3.0), 1.05)
-    assert np.allclose(pendulum.followed(Exact(offset=9.0), start, 3.0), 0.05)
+    assert np.allclose(chaos.followed(Exact(until=1.01), start, 3.0), 1.05)
+    assert np.allclose(chaos.followed(Exact(offset=9.0), start, 3.0), 0.05)
     cases, random, failed = forecasts.forecast_row(Exact(until=1.01), start, np.ones(4))
     assert len(cases) == 3 and len(random) == 4 and failed == 7
     assert np.allclose(random, 1.05)
@@ -84,7 +87,7 @@ def test_truth_has_a_finer_step_than_the_perturbed_flow():
     start = np.array([[*np.radians(CASES["fails"]), 0, 0]])
     moved = Exact()
     moved._roll = lambda s, n: perturbed_flow(s, 1e-3, t_end=n * 0.05).state[:, 1:]
-    assert 3 < pendulum.followed(moved, start, 30.0)[0] < 20
+    assert 3 < chaos.followed(moved, start, 30.0)[0] < 20
 
 
 # the essay's network
@@ -219,8 +222,8 @@ def test_drawing_of_a_failed_path_stays_where_it_was():
 
 def test_page_network_is_the_stored_one():
     model = forecasts.page_network()
-    stored = forecasts.json.loads((forecasts.files("litlab.dynamics")
-                                   / "pendulum_network.json").read_text())
+    stored = json.loads((files("litlab.dynamics")
+                         / "pendulum_network.json").read_text())
     from litlab.dynamics.fields import evaluate_json
     state = starts_at_rest(5, 3)
     one = model.rollout(state, 1)
@@ -257,7 +260,7 @@ def test_models_of_the_table_learn_other_starts_than_those_of_the_test(monkeypat
     assert asked == [(1000, 1003, 0.05)] and len(found) == 9
     assert found["LSTM, differences"].steps == 2
     for model in found.values():
-        true, forecast = pendulum.side_by_side(model, starts_at_rest(2), 0.5)
+        true, forecast = chaos.side_by_side(model, starts_at_rest(2), 0.5)
         assert forecast.state.shape == true.state.shape
         assert np.isfinite(valid_prediction_time(forecast, true)).all()
 
@@ -304,7 +307,7 @@ def test_chunks_change_nothing(ridge):
     np.testing.assert_array_equal(one, many)
     assert one.shape == (5, 5) and np.unique(one).size > 3
     start = stability.square_starts(5)[[7]]
-    assert one[1, 2] == pendulum.followed(ridge, start, 2.0)[0]
+    assert one[1, 2] == chaos.followed(ridge, start, 2.0)[0]
 
 
 @pytest.fixture

@@ -5,10 +5,9 @@ Usage: python tools/pendulum.py      (draws nbs/images/pendulum.svg)"""
 from pathlib import Path
 
 import numpy as np
-from scipy.interpolate import CubicHermiteSpline
 
 from litlab.core.plots import COLOURS
-from litlab.dynamics.comparison import THRESHOLD, compare_pendulum
+from litlab.dynamics.comparison import THRESHOLD, between, compare_pendulum
 from litlab.dynamics.systems import CASES
 
 PICTURE = Path(__file__).resolve().parent.parent / "nbs/images/pendulum.svg"
@@ -54,8 +53,7 @@ def turned(degrees, inner):
 def pendulum(path, x, y, colour, name):
     "A pendulum that swings, with the way of its lower bob."
     frames = np.arange(0, SECONDS + STEP / 2, STEP)
-    state = path.state[0]
-    a, b = CubicHermiteSpline(path.t, state[:, :2], state[:, 2:])(frames).T
+    a, b = between(path, frames).T
     l1, l2 = path.system.l1 * UNIT, path.system.l2 * UNIT
     at = np.c_[l1 * np.sin(a) + l2 * np.sin(b), l1 * np.cos(a) + l2 * np.cos(b)]
     way = np.r_[0, np.cumsum(np.hypot(*np.diff(at, axis=0).T))]

@@ -113,7 +113,7 @@ class Run:
     seed: int = 0  # every random number comes from it
     profile: SimpleNamespace = field(default_factory=SimpleNamespace)  # sizes
 
-# %% ../../nbs/core/claims.ipynb #40c27aec
+# %% ../../nbs/core/claims.ipynb #194af7a3
 @dataclass(frozen=True)
 class Result:
     "What a measuring function gives back, if a bare number is not enough."
@@ -121,6 +121,12 @@ class Result:
     spread: float | None = None  # standard error or deviation; None if there is none
     source: str = "computed here"  # where the data came from
     note: str = ""  # one sentence for the reader
+
+    @classmethod
+    def mean(cls, values, source: str = "computed here", note: str = ""):
+        "Mean and standard deviation of several values; one alone has no spread."
+        spread = float(np.std(values, ddof=1)) if len(values) > 1 else None
+        return cls(float(np.mean(values)), spread, source, note)
 
 # %% ../../nbs/core/claims.ipynb #1c924a3e
 class NotRun(Exception):
@@ -146,15 +152,14 @@ def claim(
         return measure
     return attach
 
-# %% ../../nbs/core/claims.ipynb #7144d93b
+# %% ../../nbs/core/claims.ipynb #a2557bc5
 def claims_of(
     module,  # a module with claims
 ) -> list[Claim]:  # in the order in which they are written
     "The claims that a module makes."
-    made = [v for v in vars(module).values() if callable(v)
+    return [v.claim for v in vars(module).values() if callable(v)
             and isinstance(getattr(v, "claim", None), Claim)
             and v.__module__ == module.__name__]
-    return [f.claim for f in made]
 
 # %% ../../nbs/core/claims.ipynb #52db649a
 VERDICTS = tuple(VERDICT_COLOURS)
@@ -215,7 +220,7 @@ def as_result(
         raise ValueError(f"the measured value is {result.value}: no finite number")
     return result
 
-# %% ../../nbs/core/claims.ipynb #ad11c156
+# %% ../../nbs/core/claims.ipynb #ec04833e
 def measure_seeds(
     claim: Claim,  # what to measure
     run: Run,  # first seed and sizes
@@ -223,14 +228,11 @@ def measure_seeds(
     "Call the measuring function, once or for several seeds."
     if not claim.over_seeds:
         return as_result(claim.measure(run))
-    n = getattr(run.profile, "n_seeds", 3)
-    results = [as_result(claim.measure(Run(run.seed + i, run.profile)))
-               for i in range(n)]
-    values = np.array([r.value for r in results])
-    spread = float(values.std(ddof=1)) if n > 1 else None
-    return Result(float(values.mean()), spread, results[0].source, results[0].note)
+    seeds = range(run.seed, run.seed + getattr(run.profile, "n_seeds", 3))
+    results = [as_result(claim.measure(Run(seed, run.profile))) for seed in seeds]
+    return Result.mean([r.value for r in results], results[0].source, results[0].note)
 
-# %% ../../nbs/core/claims.ipynb #dd9d26d0
+# %% ../../nbs/core/claims.ipynb #23045426
 def row(
     claim: Claim,  # the statement
     run: Run,  # how it was measured
@@ -240,14 +242,13 @@ def row(
     failed: tuple[str, str] | None = None,  # verdict and reason without a value
 ) -> Measurement:  # the row
     "Make a row of the scorecard."
-    word, why = failed or verdict(claim, result.value, result.spread)
-    why = "; ".join(p for p in (why, result.note if result else "") if p)
+    got = result or Result(None, source="")
+    word, why = failed or verdict(claim, got.value, got.spread)
     return Measurement(
-        claim.id, claim.topic, claim.statement, claim.essay,
-        result.value if result else None, result.spread if result else None,
-        claim.unit, claim.published, claim.rule.words, word, why,
-        result.source if result else "", run.seed, round(seconds, 2),
-        round(peak_mb, 1))
+        claim.id, claim.topic, claim.statement, claim.essay, got.value, got.spread,
+        claim.unit, claim.published, claim.rule.words, word,
+        "; ".join(p for p in (why, got.note) if p), got.source, run.seed,
+        round(seconds, 2), round(peak_mb, 1))
 
 # %% ../../nbs/core/claims.ipynb #9b3c9ca0
 @dataclass(frozen=True)

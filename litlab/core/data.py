@@ -8,8 +8,9 @@ Docs: https://litlab.github.io/litlab/core/data.html.md"""
 __all__ = ['DATASETS', 'Dataset', 'dataset', 'data_folder', 'cache_folder', 'embedded_file', 'sha256_of', 'put_aside',
            'check_hash', 'find_data', 'fetch', 'write_table', 'replace_file', 'read_table', 'load_table']
 
-# %% ../../nbs/core/data.ipynb #bfc6bc8c
+# %% ../../nbs/core/data.ipynb #f1d95e36
 import hashlib
+import io
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -195,30 +196,27 @@ def fetch(
         check_hash(part.rename(target), data.sha256, keep=False)
     return part.rename(target)
 
-# %% ../../nbs/core/data.ipynb #79b3b683
+# %% ../../nbs/core/data.ipynb #97b82738
 def write_table(
     table: pd.DataFrame,  # what to write
     path: Path,  # the .parquet file
 ) -> Path:  # the same
     "Write a table in one step: a reader sees the old file or the new one."
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    pq.write_table(pa.Table.from_pandas(table, preserve_index=False), part,
+    file = io.BytesIO()
+    pq.write_table(pa.Table.from_pandas(table, preserve_index=False), file,
                    compression="zstd", compression_level=19)
-    os.replace(part, path)
-    return path
+    return replace_file(path, file.getvalue())
 
-# %% ../../nbs/core/data.ipynb #88ad0501
+# %% ../../nbs/core/data.ipynb #b92eae35
 def replace_file(
     path: Path,  # the file to write
-    text: str,  # its new content
+    content: str | bytes,  # its new content
 ) -> Path:  # the same
-    "Write a text file in one step."
+    "Write a file in one step: a reader sees the old one or the new one."
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    part.write_bytes(content.encode() if isinstance(content, str) else content)
     os.replace(part, path)
     return path
 

@@ -7,19 +7,21 @@ Docs: https://litlab.github.io/litlab/dynamics/chaos.html.md"""
 # %% auto #0
 __all__ = ['USUAL', 'FEATURES', 'SHIFTS', 'growth', 'lyapunov_exponent', 'exponents_over_time', 'case_exponent', 'lyapunov_calm',
            'lyapunov_diverges', 'lyapunov_fails', 'torus_features', 'torus_scale', 'torus_distance',
-           'valid_prediction_time', 'perturbed_flow', 'yardsticks']
+           'valid_prediction_time', 'side_by_side', 'followed', 'perturbed_flow', 'yardsticks']
 
-# %% ../../nbs/dynamics/chaos.ipynb #a3fccda1
+# %% ../../nbs/dynamics/chaos.ipynb #1f3bc3f6
+import math
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
 
-# %% ../../nbs/dynamics/chaos.ipynb #273217b4
+# %% ../../nbs/dynamics/chaos.ipynb #f4b42f02
 from ..core.claims import Result, at_most, claim, interval
 from .integrators import (
     ESSAY, TABLES, check_positive, integrate, march, starts_at_rest)
-from .systems import CASES, Pendulum, together
-from .trajectories import Trajectory, start_states
+from .systems import Pendulum, case_start, together
+from .trajectories import Surrogate, Trajectory, start_states
 
 # %% ../../nbs/dynamics/chaos.ipynb #e4f5912b
 USUAL = Pendulum()  # the masses and lengths of the essay's program
@@ -87,14 +89,13 @@ def exponents_over_time(
     t = options.get("every", 0.5) * np.arange(1, found.shape[1] + 1)
     return t, found / t
 
-# %% ../../nbs/dynamics/chaos.ipynb #60b8d838
+# %% ../../nbs/dynamics/chaos.ipynb #ab711015
 def case_exponent(
     name: str,  # of CASES
     t_end: float = 2000.0,  # s
 ) -> Result:  # 1/s, with its standard error over twenty parts of the time
     "The exponent of one of the essay's starts."
-    start = [*np.radians(CASES[name]), 0.0, 0.0]
-    parts = growth(start, t_end=t_end)[0].reshape(20, -1).mean(1) / 0.5
+    parts = growth(case_start(name), t_end=t_end)[0].reshape(20, -1).mean(1) / 0.5
     return Result(float(parts.mean()), float(parts.std(ddof=1) / np.sqrt(20)))
 
 # %% ../../nbs/dynamics/chaos.ipynb #55a47f70
@@ -188,6 +189,31 @@ def valid_prediction_time(
     apart = torus_distance(guess.state[:, :n], truth.state[:, :n], scale)
     lost = ~(apart <= threshold)
     return np.where(lost.any(1), lost.argmax(1), n - 1) * truth.dt
+
+# %% ../../nbs/dynamics/chaos.ipynb #f9eba1bf
+def side_by_side(
+    model: Surrogate,  # that has learned, or anything with rollout, warm_up and dt_
+    start: np.ndarray,  # (paths, 4) rad, rad/s
+    t_end: float = 60.0,  # s of the comparison
+) -> tuple[Trajectory, Trajectory]:  # truth and forecast, from the last state given
+    "The exact paths, by steps of 0.00625 s or less, and what a model makes of them."
+    dt, more = model.dt_, getattr(model, "warm_up", 1) - 1
+    n_steps, step = round(t_end / dt), dt / math.ceil(dt / 0.00625 - 1e-9)
+    true = integrate(Pendulum(), start, (n_steps + more) * dt, dt, step)
+    forecast = model.rollout(true.state[:, :more + 1], n_steps)
+    rest = replace(true, t=dt * np.arange(n_steps + 1), state=true.state[:, more:],
+                   energy=true.energy[:, more:])
+    return rest, forecast
+
+# %% ../../nbs/dynamics/chaos.ipynb #6db25043
+def followed(
+    model: Surrogate,  # as for `side_by_side`
+    start: np.ndarray,  # (paths, 4) rad, rad/s
+    t_end: float = 60.0,  # s of the comparison, which is the most that can be had
+) -> np.ndarray:  # (paths,) s
+    "How long a model holds; one that fails is lost when it fails, and stays in."
+    true, forecast = side_by_side(model, start, t_end)
+    return valid_prediction_time(forecast, true)
 
 # %% ../../nbs/dynamics/chaos.ipynb #5070e574
 SHIFTS = (1e-3, 1e-5, 1e-8)  # rad

@@ -6,19 +6,19 @@ Docs: https://litlab.github.io/litlab/dynamics/comparison.html.md"""
 
 # %% auto #0
 __all__ = ['MODELS', 'DT', 'TRUE_STEP', 'STEP', 'THRESHOLD', 'MEASURED', 'PARAMS', 'is_number', 'check_comparison',
-           'stored_network', 'StoredNetwork', 'PendulumComparison', 'pendulum_model', 'compare_pendulum', 'plot_way',
-           'plot_separation', 'plot_energies', 'view_pendulum']
+           'stored_network', 'StoredNetwork', 'PendulumComparison', 'pendulum_model', 'compare_pendulum', 'between',
+           'bob_way', 'plot_separation', 'plot_energies', 'view_pendulum']
 
-# %% ../../nbs/dynamics/comparison.ipynb #b5055f65
+# %% ../../nbs/dynamics/comparison.ipynb #612753ab
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from numbers import Real
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
-from scipy.interpolate import CubicHermiteSpline
+from scipy.interpolate import CubicSpline
 
 # %% ../../nbs/dynamics/comparison.ipynb #98bf342a
 from ..core.plots import COLOURS, axis, label, style
@@ -71,13 +71,13 @@ def stored_network() -> dict:  # layers and scales, see equation (1)
     path = files("litlab.dynamics") / "pendulum_network.json"
     return json.loads(path.read_text(encoding="utf-8"))
 
-# %% ../../nbs/dynamics/comparison.ipynb #b67e80b8
+# %% ../../nbs/dynamics/comparison.ipynb #1b143bf3
 class StoredNetwork(Surrogate):
     "A network that has learned already, from plain lists as `stored_network` gives."
     def __init__(self, stored: dict, system: Pendulum = USUAL):
         self.learned_ = {k: np.array(stored[k]) for k in ("shift", "scale", "change")}
-        self.layers_ = [(np.array(p["weight"]).T, np.array(p["bias"]))
-                        for p in stored["layers"]]
+        self.learned_ |= {f"{2 * i}.{k}": np.array(v) for i, layer in enumerate(
+            stored["layers"]) for k, v in layer.items()}
         self.dt_, self.system_, self.components_ = stored["dt"], system, 4
         self.names_, self.units_ = system.names, system.units
 
@@ -85,11 +85,12 @@ class StoredNetwork(Surrogate):
         raise ValueError("StoredNetwork has learned already: fit a ResidualNetwork")
 
     def _roll(self, start, n_steps):
-        shift, scale, change = self.learned_.values()
-        state, found, (weight, bias) = start[:, -1], [], self.layers_[-1]
+        shift, scale, change, *layers = self.learned_.values()
+        *inside, (weight, bias) = zip((w.T for w in layers[::2]), layers[1::2])
+        state, found = start[:, -1], []
         for _ in range(n_steps):
             x = (torus_features(state) - shift) / scale
-            for inner, more in self.layers_[:-1]:
+            for inner, more in inside:
                 x = x @ inner + more
                 x = x / (1 + np.exp(-x))
             state = state + (x @ weight + bias) * change
@@ -158,22 +159,30 @@ def compare_pendulum(
         model, true, predicted, torus_distance(predicted.state[0], true.state[0]),
         float(valid[0]), float(exponent[0]))
 
-# %% ../../nbs/dynamics/comparison.ipynb #10a77e2b
-def plot_way(
-    path: Trajectory,  # of one pendulum
-    ax,  # an axis to draw on
-    colour: str,  # any that matplotlib knows
-    until: float,  # s
-    **options,  # for ax.plot, such as a label
-) -> None:
-    "The way of the lower bob, up to a moment."
-    ok = np.isfinite(path.state[0]).all(-1) & (path.t <= until)
-    t, state = path.t[ok], path.state[0, ok]
-    fine = np.linspace(0, t[-1], 8 * len(t))
-    angles = CubicHermiteSpline(t, state[:, :2], state[:, 2:])(fine)
-    way = bobs(Trajectory(fine, angles[None], path.names[:2], system=path.system))
-    ax.plot(*way[0, :, 1].T, color=colour, **options)
-    ax.set_aspect("equal")
+# %% ../../nbs/dynamics/comparison.ipynb #9d0197e1
+def between(
+    path: Trajectory,  # of one double pendulum
+    times: np.ndarray,  # (n,) s
+) -> np.ndarray:  # (n, 2) rad
+    "The angles between the moments; a model's velocities may not fit them."
+    return CubicSpline(path.t, path.select("theta1", "theta2").state[0])(times)
+
+# %% ../../nbs/dynamics/comparison.ipynb #fc466c71
+def bob_way(
+    path: Trajectory,  # of one double pendulum
+    until: float = np.inf,  # s
+    per_step: int = 8,  # points between two moments
+) -> np.ndarray:  # (points, 2) m, of the lower bob, up to where the path fails
+    "A smooth way between the moments; ValueError for a path that fails at once."
+    n = int((np.isfinite(path.state[0]).all(-1) & (path.t <= until)).sum())
+    if n < 2:
+        raise ValueError(f"a way needs at least two moments (got {n}): the path fails "
+                         "too early")
+    fine = np.linspace(path.t[0], path.t[n - 1], per_step * (n - 1) + 1)
+    angles = between(replace(path, t=path.t[:n], state=path.state[:, :n], energy=None),
+                     fine)
+    return bobs(Trajectory(fine, angles[None], Pendulum.names[:2],
+                           system=path.system))[0, :, 1]
 
 # %% ../../nbs/dynamics/comparison.ipynb #2eca6cd7
 def plot_separation(
@@ -214,7 +223,7 @@ def plot_energies(
         ax.legend(ncols=2)
     return label(ax, "time in s", "energy in J")
 
-# %% ../../nbs/dynamics/comparison.ipynb #b378c79d
+# %% ../../nbs/dynamics/comparison.ipynb #ebc74b79
 def view_pendulum(
     theta1: float = -60,  # degrees
     theta2: float = 60,  # degrees
@@ -228,8 +237,11 @@ def view_pendulum(
         figure, axes = plt.subplot_mosaic("as;ae", figsize=(8, 3.8),
                                           width_ratios=(4, 5))
         until = min(10, seconds)
-        plot_way(found.true, axes["a"], COLOURS["blue"], until, lw=3, alpha=0.5)
-        plot_way(found.predicted, axes["a"], COLOURS["orange"], until, lw=1)
+        axes["a"].plot(*bob_way(found.true, until).T, lw=3, alpha=0.5,
+                       color=COLOURS["blue"])
+        axes["a"].plot(*bob_way(found.predicted, until).T, lw=1,
+                       color=COLOURS["orange"])
+        axes["a"].set_aspect("equal")
         label(axes["a"], "x in m", "y in m", f"lower bob, first {until:g} s")
         plot_separation(found, axes["s"])
         plot_energies(found, axes["e"])

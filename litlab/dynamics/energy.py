@@ -11,12 +11,12 @@ __all__ = ['COSINES', 'PRODUCTS', 'TERMS', 'energy_terms', 'null_vector', 'law_o
 # %% ../../nbs/dynamics/energy.ipynb #cec8cedc
 import numpy as np
 
-# %% ../../nbs/dynamics/energy.ipynb #e51d3573
+# %% ../../nbs/dynamics/energy.ipynb #b5cbf504
 from ..core.claims import Result, at_least, claim
 from .integrators import ESSAY, check_positive, integrate
 from .mechanics import (
     FoundLaw, chaotic_starts, check_pendulum, forecast_times, median_result)
-from .systems import CASES, Pendulum
+from .systems import Pendulum, case_start
 
 # %% ../../nbs/dynamics/energy.ipynb #6cbc3061
 COSINES = np.array([(0, 0), (1, 0), (0, 1), (1, -1), (1, 1)])  # multiples of the angles
@@ -71,7 +71,7 @@ def law_of_energy(
     return {"orders": COSINES.copy(), "force": np.array([first, second], float),
             "mass": np.array([2 * a, c, 2 * b])}
 
-# %% ../../nbs/dynamics/energy.ipynb #92d6757d
+# %% ../../nbs/dynamics/energy.ipynb #e0285ff2
 class EnergyLaw(FoundLaw):
     """The law of motion that follows from the null vector of the energy's terms.
 
@@ -96,23 +96,22 @@ class EnergyLaw(FoundLaw):
 
     def parameters(self, g=9.8):
         "m1/m2, l1 and l2 in m, if gravity is g in m/s2; ValueError before fit."
-        if not hasattr(self, "learned_"):
-            raise ValueError("EnergyLaw has learned nothing yet: call fit")
+        self.check_learned()
         check_positive(g=g)
         e = self.learned_["energy"]
         l1, l2 = -2 * g * e[0, 0] / e[3, 1], -2 * g * e[2, 0] / e[3, 2]
         return {"m1/m2": float(e[3, 1] * l2 / (e[3, 2] * l1)) - 1,
                 "l1": float(l1), "l2": float(l2)}
 
-# %% ../../nbs/dynamics/energy.ipynb #08510fc9
+# %% ../../nbs/dynamics/energy.ipynb #7592936a
 @claim("dynamics.energy_law_vpt", essay=ESSAY, published="not stated", seconds=4,
        statement="the null vector of the energy's terms, from 2 s of one path, "
                  "foretells chaotic double pendulums for at least 15 Lyapunov times "
                  "(median)",
        unit="Lyapunov times", rule=at_least(15))
 def energy_law_vpt(run):
-    path = [*np.radians(CASES["fails"]), 0.0, 0.0]
-    model = EnergyLaw().fit(integrate(Pendulum(), path, 2.0, 0.05, 0.00625))
+    path = integrate(Pendulum(), case_start("fails"), 2.0, 0.05, 0.00625)
+    model = EnergyLaw().fit(path)
     start, rate = chaotic_starts(run.profile.dynamics_n_random, run.seed + 1)
     return median_result(forecast_times(model, start, rate),
                          "it is given the right terms")
@@ -130,7 +129,7 @@ def noisy(
     return type(trajectory)(trajectory.t, trajectory.state + drawn, trajectory.names,
                             trajectory.units, None, trajectory.system)
 
-# %% ../../nbs/dynamics/energy.ipynb #cde01741
+# %% ../../nbs/dynamics/energy.ipynb #65222363
 def noisy_medians(
     noise: float,  # standard deviation in rad and rad/s
     start: np.ndarray,  # (paths, 4) rad, rad/s
@@ -139,7 +138,7 @@ def noisy_medians(
     terms: str = "given",  # or "blind"
 ) -> np.ndarray:  # (seeds,) Lyapunov times
     "Median forecast times of laws found in one noisy path of 20 s; 0 if none is found."
-    path = integrate(Pendulum(), [*np.radians(CASES["fails"]), 0.0, 0.0], 20.0, 0.0125)
+    path = integrate(Pendulum(), case_start("fails"), 20.0, 0.0125)
     medians = []
     for seed in seeds:
         try:
@@ -150,7 +149,7 @@ def noisy_medians(
             medians.append(np.median(forecast_times(model, start, rate)))
     return np.array(medians)
 
-# %% ../../nbs/dynamics/energy.ipynb #a4353a06
+# %% ../../nbs/dynamics/energy.ipynb #2b8b6da4
 @claim("dynamics.energy_law_noise_vpt", essay=ESSAY, published="not stated", seconds=7,
        statement="the same with noise of 0.001 rad and rad/s on 20 s of one path: at "
                  "least six Lyapunov times (median, mean of five draws of the noise)",
@@ -158,5 +157,5 @@ def noisy_medians(
 def energy_law_noise_vpt(run):
     start, rate = chaotic_starts(run.profile.dynamics_n_random, run.seed + 1)
     found = noisy_medians(1e-3, start, rate, range(run.seed, run.seed + 5))
-    return Result(float(found.mean()), float(found.std(ddof=1)),
-                  note=f"it is given the right terms; worst draw {found.min():.1f}")
+    return Result.mean(found, note="it is given the right terms; worst draw "
+                                   f"{found.min():.1f}")

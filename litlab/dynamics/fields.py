@@ -37,7 +37,7 @@ def step_pairs(
         state, change = np.r_[state, -state], np.r_[change, -change]
     return state, change
 
-# %% ../../nbs/dynamics/fields.ipynb #da49be93
+# %% ../../nbs/dynamics/fields.ipynb #a35568b0
 class ResidualNetwork(Surrogate):
     """A plain network from six features to the change over one step.
 
@@ -75,8 +75,7 @@ class ResidualNetwork(Surrogate):
 
     def network(self):
         "The trained network, in double precision; ValueError before fit."
-        if not hasattr(self, "learned_"):
-            raise ValueError("ResidualNetwork has learned nothing yet: call fit")
+        self.check_learned()
         net = self._build().double()
         net.load_state_dict({k: torch.tensor(v, dtype=torch.float64)
                              for k, v in self.learned_.items() if "." in k})
@@ -158,7 +157,7 @@ class LagrangianNet(torch.nn.Module):
     def forward(self, state):
         return (lagrangian_step(self.layers(), state, self.dt) - state) / self.change
 
-# %% ../../nbs/dynamics/fields.ipynb #b8351792
+# %% ../../nbs/dynamics/fields.ipynb #3a14d844
 class LagrangianNetwork(Surrogate):
     """A Lagrangian learned from steps of paths, equation (1).
 
@@ -185,8 +184,7 @@ class LagrangianNetwork(Surrogate):
 
     def layers(self):
         "Weights and shifts of each layer, in double precision; ValueError before fit."
-        if not hasattr(self, "learned_"):
-            raise ValueError("LagrangianNetwork has learned nothing yet: call fit")
+        self.check_learned()
         return [tuple(torch.tensor(self.learned_[f"parts.{i}.{k}"], dtype=torch.float64)
                       for k in ("weight", "bias")) for i in range(self.depth + 1)]
 

@@ -7,39 +7,29 @@ Docs: https://litlab.github.io/litlab/dynamics/forecasts.html.md"""
 # %% auto #0
 __all__ = ['page_network', 'mechanics_model', 'compared_models', 'forecast_row', 'calm_followed']
 
-# %% ../../nbs/dynamics/forecasts.ipynb #45a1549e
-import json
+# %% ../../nbs/dynamics/forecasts.ipynb #4904e67a
 from functools import lru_cache
-from importlib.resources import files
 
 import numpy as np
 
-# %% ../../nbs/dynamics/forecasts.ipynb #eb2d4ad6
+# %% ../../nbs/dynamics/forecasts.ipynb #d0d57872
 from ..core.claims import Result, at_least, claim
-from .chaos import valid_prediction_time
+from .chaos import followed, side_by_side, valid_prediction_time
+from .comparison import StoredNetwork, stored_network
 from .energy import EnergyLaw
-from .fields import LagrangianNetwork, ResidualNetwork, trained_network
+from .fields import LagrangianNetwork, trained_network
 from .integrators import ESSAY, integrate
 from .mechanics import MechanicsRidge, random_paths
-from .pendulum import case_starts, followed, side_by_side
+from .pendulum import case_starts
 from .recurrent import RecurrentSurrogate
 from .reservoirs import EchoState, NextGeneration
-from .systems import Pendulum
+from .systems import Pendulum, case_start
 from .trajectories import LinearStep, Surrogate
 
-# %% ../../nbs/dynamics/forecasts.ipynb #61a50107
-def page_network() -> ResidualNetwork:  # trained
-    "The network of the web page, as a surrogate; FileNotFoundError if it isn't there."
-    file = files("litlab.dynamics") / "pendulum_network.json"
-    stored = json.loads(file.read_text(encoding="utf-8"))
-    layers = stored["layers"]
-    model = ResidualNetwork(len(layers[0]["bias"]), len(layers) - 1)
-    model.learned_ = {k: np.array(stored[k]) for k in ("shift", "scale", "change")}
-    model.learned_ |= {f"{2 * i}.{k}": np.array(v) for i, layer in enumerate(layers)
-                       for k, v in layer.items()}
-    model.dt_, model.components_, model.system_ = stored["dt"], 4, Pendulum()
-    model.names_, model.units_ = Pendulum.names, Pendulum.units
-    return model
+# %% ../../nbs/dynamics/forecasts.ipynb #745f7b2b
+def page_network() -> StoredNetwork:  # that has learned
+    "The network of the web page; FileNotFoundError if it isn't there."
+    return StoredNetwork(stored_network())
 
 # %% ../../nbs/dynamics/forecasts.ipynb #8697c2cd
 @lru_cache(maxsize=4)
@@ -49,7 +39,7 @@ def mechanics_model(
     "The regression of the mechanics page: K = 20, 400 paths of 10 s, every 0.00625 s."
     return MechanicsRidge(order=20).fit(random_paths(400, seed + 1000, 0.00625))
 
-# %% ../../nbs/dynamics/forecasts.ipynb #5dfbf294
+# %% ../../nbs/dynamics/forecasts.ipynb #5b3ee228
 @lru_cache(maxsize=4)
 def compared_models(
     share: float = 1.0,  # of the number of steps
@@ -61,7 +51,7 @@ def compared_models(
                                    steps=max(2, round(24_000 * share)), lr=1e-2,
                                    seed=seed)
     lagrange = LagrangianNetwork(steps=max(2, round(8000 * share)), seed=seed)
-    fails = integrate(Pendulum(), case_starts()[2], 2.0, 0.05, 0.00625)
+    fails = integrate(Pendulum(), case_start("fails"), 2.0, 0.05, 0.00625)
     return {
         "floor: linear map": LinearStep().fit(paths),
         "echo state network": EchoState(300, 0.1, 0.5, inputs="states",

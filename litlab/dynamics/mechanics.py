@@ -15,9 +15,9 @@ from functools import lru_cache
 
 import numpy as np
 
-# %% ../../nbs/dynamics/mechanics.ipynb #c7ac129a
+# %% ../../nbs/dynamics/mechanics.ipynb #039458c6
 from ..core.claims import Result, at_least, claim
-from .chaos import lyapunov_exponent, valid_prediction_time
+from .chaos import followed, lyapunov_exponent
 from .integrators import (
     ESSAY, LANES, check_positive, compiled, integrate, starts_at_rest)
 from .reservoirs import ridge_solve
@@ -128,13 +128,12 @@ def check_pendulum(
         raise ValueError(f"trajectories must be of {', '.join(Pendulum.names)} "
                          f"(got {', '.join(names) or 'no names'})")
 
-# %% ../../nbs/dynamics/mechanics.ipynb #ea452cac
+# %% ../../nbs/dynamics/mechanics.ipynb #1f88cb95
 class FoundLaw(Surrogate):
     "A surrogate whose `learned_` holds orders, force and mass of equation (1)."
     def accelerations(self, state):
         "(..., 2) rad/s2 for states (..., 4); ValueError before fit."
-        if not hasattr(self, "learned_"):
-            raise ValueError(f"{type(self).__name__} has learned nothing yet: call fit")
+        self.check_learned()
         flat = np.ascontiguousarray(np.asarray(state, float).reshape(-1, 4).T)
         orders, force, mass = (self.learned_[k] for k in ("orders", "force", "mass"))
         work = np.zeros((4, np.abs(orders).max() + 1, flat.shape[1]))
@@ -231,7 +230,7 @@ def chaotic_starts(
         raise ValueError(f"none of {n} starts is chaotic: take more or another seed")
     return start[rate > 0.1], rate[rate > 0.1]
 
-# %% ../../nbs/dynamics/mechanics.ipynb #d8149756
+# %% ../../nbs/dynamics/mechanics.ipynb #7e4ca554
 def forecast_times(
     model: Surrogate,  # that has learned, or anything with `rollout` and dt_
     start: np.ndarray,  # (paths, 4) rad, rad/s
@@ -239,10 +238,7 @@ def forecast_times(
     t_end: float = 30.0,  # s of the comparison
 ) -> np.ndarray:  # (paths,) Lyapunov times
     "How long forecasts hold against a truth of step 0.00625 s or less."
-    dt = model.dt_
-    step = dt / math.ceil(dt / 0.00625 - 1e-9)
-    true = integrate(Pendulum(), start, t_end, dt, step)
-    return valid_prediction_time(model.rollout(start, len(true.t) - 1), true) * rate
+    return followed(model, start, t_end) * rate
 
 # %% ../../nbs/dynamics/mechanics.ipynb #73ccd149
 def median_result(

@@ -109,7 +109,7 @@ def train_network(
             losses.append(float(loss.detach()))
     return losses
 
-# %% ../../nbs/dynamics/recurrent.ipynb #2432a251
+# %% ../../nbs/dynamics/recurrent.ipynb #4d3d5b43
 class RecurrentSurrogate(Surrogate):
     """An LSTM that reads a window and answers one of three questions.
 
@@ -152,8 +152,7 @@ class RecurrentSurrogate(Surrogate):
 
     def network(self):
         "The trained network, in double precision; ValueError before fit."
-        if not hasattr(self, "learned_"):
-            raise ValueError("RecurrentSurrogate has learned nothing yet: call fit")
+        self.check_learned()
         weights = {k: torch.tensor(v, dtype=torch.float64)
                    for k, v in self.learned_.items() if "." in k}
         net = RecurrentNet(len(self.learned_["in_mean"]), self.width, self.components_)

@@ -212,7 +212,7 @@ def compare_methods(
                       "MSE": error.mean()})
     return pd.DataFrame(found)
 
-# %% ../../nbs/dynamics/spatial.ipynb #c7710139
+# %% ../../nbs/dynamics/spatial.ipynb #81648f9b
 def over_landscapes(
     run,  # seed, and the sizes of the profile
     measure,  # of a seed and a number of steps
@@ -220,9 +220,8 @@ def over_landscapes(
     "Measure on some landscapes, after a share of 2000 steps."
     steps = max(1, round(2000 * run.profile.dynamics_seconds))
     found = [measure(run.seed + i, steps) for i in range(run.profile.dynamics_n_seeds)]
-    spread = float(np.std(found, ddof=1)) if found[1:] else None
-    return Result(float(np.mean(found)), spread, "made by litlab.dynamics.catchments",
-                  f"landscapes: {len(found)}; at most {steps} steps of training")
+    return Result.mean(found, "made by litlab.dynamics.catchments",
+                       f"landscapes: {len(found)}; at most {steps} steps of training")
 
 # %% ../../nbs/dynamics/spatial.ipynb #c8477f86
 @claim("dynamics.spatial_nnse", essay=ESSAY, published="open", rule=at_least(0.75),

@@ -17,13 +17,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from scipy.stats import spearmanr
 
-# %% ../../nbs/dynamics/stability.ipynb #d5009e31
+# %% ../../nbs/dynamics/stability.ipynb #ae9dce21
 from ..core.claims import Result, at_least, claim
 from ..core.plots import COLOURS, axis, label
-from .chaos import lyapunov_exponent
+from .chaos import followed, lyapunov_exponent
 from .forecasts import mechanics_model, page_network
 from .integrators import ESSAY
-from .pendulum import essay_model, followed
+from .pendulum import essay_model
 from .systems import CASES
 from .trajectories import Surrogate
 

@@ -148,7 +148,7 @@ def contact_at_start(
     "How far the model's tangent plane at X is from the true one."
     return compare_tangents(*(both[GIVEN:] for both in tangent_pair(*which)))
 
-# %% ../../nbs/dynamics/tangents.ipynb #0406396c
+# %% ../../nbs/dynamics/tangents.ipynb #cd84dc13
 def over_seeds(
     run,  # seed, and the sizes of the profile
     kind: str,  # one of KINDS
@@ -157,9 +157,8 @@ def over_seeds(
     "One number of the contact at X."
     found = [contact_at_start(kind, run.seed + i)
              for i in range(max(3, run.profile.dynamics_n_seeds))]
-    values = [what(contact) for contact in found]
-    return Result(float(np.mean(values)), float(np.std(values, ddof=1)),
-                  note=f"the first of {len(found)} networks: {found[0]}")
+    return Result.mean([what(contact) for contact in found],
+                       note=f"the first of {len(found)} networks: {found[0]}")
 
 # %% ../../nbs/dynamics/tangents.ipynb #10e207fa
 @claim("dynamics.tangent_essay", essay=f"{ESSAY}, last figure", unit="degrees",

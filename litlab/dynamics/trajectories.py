@@ -7,16 +7,19 @@ Docs: https://litlab.github.io/litlab/dynamics/trajectories.html.md"""
 # %% auto #0
 __all__ = ['Trajectory', 'training_paths', 'start_states', 'Surrogate', 'save_surrogate', 'load_surrogate', 'LinearStep']
 
-# %% ../../nbs/dynamics/trajectories.ipynb #ec95b4ed
+# %% ../../nbs/dynamics/trajectories.ipynb #3ae6366e
 import inspect
+import io
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Integral
 from pathlib import Path
 
 import numpy as np
+
+# %% ../../nbs/dynamics/trajectories.ipynb #32d20bf8
+from ..core.data import replace_file
 
 # %% ../../nbs/dynamics/trajectories.ipynb #ba564c81
 @dataclass(frozen=True, eq=False, repr=False)
@@ -125,7 +128,7 @@ def start_states(
         raise ValueError("initial must be finite (got nan or inf)")
     return start[:, -warm_up:]
 
-# %% ../../nbs/dynamics/trajectories.ipynb #edfa83f4
+# %% ../../nbs/dynamics/trajectories.ipynb #c5b8e9dc
 class Surrogate:
     """Something that imitates a system: fit(trajectories) -> self, rollout(...).
 
@@ -149,9 +152,7 @@ class Surrogate:
         """Go on for n_steps from the last of the given states, which is step 0.
 
         Raises ValueError before fit, for n_steps below 1 and bad starts."""
-        if not hasattr(self, "learned_"):
-            raise ValueError(f"{type(self).__name__} has learned nothing yet: call "
-                             "fit(trajectories) or load a file first")
+        self.check_learned()
         whole = isinstance(n_steps, Integral) and not isinstance(n_steps, bool)
         if not whole or n_steps < 1:
             raise ValueError(f"n_steps must be a whole number from 1 (got {n_steps!r})")
@@ -164,6 +165,12 @@ class Surrogate:
         state = np.where(ok[..., None], state, np.nan)
         return Trajectory(self.dt_ * np.arange(n_steps + 1), state, self.names_,
                           self.units_, self._energy(state), self.system_, ~ok[:, -1])
+
+    def check_learned(self) -> None:
+        "ValueError before fit."
+        if not hasattr(self, "learned_"):
+            raise ValueError(f"{type(self).__name__} has learned nothing yet: call "
+                             "fit(trajectories) or load a file first")
 
     def _check_start(self, initial):
         "ValueError for paths of other components, or of another step if that counts."
@@ -191,25 +198,21 @@ class Surrogate:
         names = getattr(self.system_, "names", None)
         return self.system_.energy(state) if names == self.names_ else None
 
-# %% ../../nbs/dynamics/trajectories.ipynb #1d8badd6
+# %% ../../nbs/dynamics/trajectories.ipynb #4b3cf596
 def save_surrogate(
     path: Path,  # the .npz file to write
     model: Surrogate,  # that has learned
 ) -> None:
     "Write what a surrogate has learned, in one step; ValueError before fit."
-    if not hasattr(model, "learned_"):
-        raise ValueError(f"{type(model).__name__} has learned nothing yet: call fit")
+    model.check_learned()
     settings = {k: getattr(model, k) for k in inspect.signature(type(model)).parameters}
     about = {"kind": type(model).__name__, "settings": settings, "dt": model.dt_,
              "names": model.names_, "units": model.units_,
              "components": model.components_}
     text = json.dumps(about, default=lambda number: number.item())
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    with open(part, "wb") as file:
-        np.savez_compressed(file, about=np.array(text), **model.learned_)
-    os.replace(part, path)
+    file = io.BytesIO()
+    np.savez_compressed(file, about=np.array(text), **model.learned_)
+    replace_file(path, file.getvalue())
 
 # %% ../../nbs/dynamics/trajectories.ipynb #719f6a6a
 def load_surrogate(

@@ -8,14 +8,15 @@ Docs: https://litlab.github.io/litlab/explain/networks.html.md"""
 __all__ = ['torch', 'pyg_nn', 'MutagenicityNet', 'BondConv', 'BondNet', 'takes', 'call_model', 'architecture', 'save_checkpoint',
            'load_checkpoint']
 
-# %% ../../nbs/explain/networks.ipynb #5f2144ae
+# %% ../../nbs/explain/networks.ipynb #9ffb12f2
 import inspect
-import os
+import io
 import pickle
 import zipfile
 from pathlib import Path
 
-# %% ../../nbs/explain/networks.ipynb #753990d5
+# %% ../../nbs/explain/networks.ipynb #177b3de5
+from ..core.data import replace_file
 from ..core.settings import require
 from .graphs import BOND_KINDS, ELEMENTS, require_pyg
 
@@ -162,19 +163,17 @@ def architecture(
     shapes = [f"{k} {tuple(v.shape)}" for k, v in model.state_dict().items()]
     return f"{type(model).__name__}: {', '.join(shapes)}"
 
-# %% ../../nbs/explain/networks.ipynb #2cd9ad91
+# %% ../../nbs/explain/networks.ipynb #e2129907
 def save_checkpoint(
     path: Path,  # the file to write
     model,  # a network
     **more,  # numbers, texts and tensors to keep with it
 ) -> None:
     "Write weights, and what belongs to them, in one step."
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    file = io.BytesIO()
     torch.save({"architecture": architecture(model), "model": model.state_dict(),
-                **more}, part)
-    os.replace(part, path)
+                **more}, file)
+    replace_file(path, file.getvalue())
 
 # %% ../../nbs/explain/networks.ipynb #b59469e3
 def load_checkpoint(

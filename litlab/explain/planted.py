@@ -155,7 +155,7 @@ def planted_table(
     table = pd.DataFrame(rows).T[["auroc", "pooled", "precision", "n_graphs"]]
     return table.astype({"n_graphs": int})
 
-# %% ../../nbs/explain/planted.ipynb #94589aa6
+# %% ../../nbs/explain/planted.ipynb #d6107f76
 def _planted_claim(run, name):
     "AUROC of integrated gradients for a planted group, on one split or several."
     areas, notes = [], []
@@ -165,8 +165,7 @@ def _planted_claim(run, name):
         areas.append(min(got.auroc, got.pooled))
         notes.append(f"{got.auroc:.4f} within and {got.pooled:.4f} pooled over "
                      f"{got.n_graphs} molecules, accuracy {score:.3f}")
-    spread = float(np.std(areas, ddof=1)) if len(areas) > 1 else None
-    return Result(float(np.mean(areas)), spread, source, "; ".join(notes))
+    return Result.mean(areas, source, "; ".join(notes))
 
 # %% ../../nbs/explain/planted.ipynb #b6afac9b
 @claim("toxicophores.planted_nitro", essay=ESSAY, published="not stated", seconds=20,
