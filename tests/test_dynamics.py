@@ -419,3 +419,35 @@ def test_systems_that_are_too_fast_or_of_another_kind():
             call(1, 1, system=Projectile())
     with pytest.raises(ValueError, match="at least one shot"):
         projectile([], [])
+
+
+def test_too_long_paths_are_refused_at_once():
+    "More than 2 GiB of states is an error that says what to change."
+    with pytest.raises(ValueError, match="smaller t_end.*larger dt"):
+        double_pendulum(1, 1, t_end=1e15)
+    with pytest.raises(ValueError, match="smaller t_end.*larger dt"):
+        projectile(30, 500, Projectile(g=1e-9))
+
+
+def test_a_system_of_the_other_kind_is_refused():
+    "Each function says which system it wants."
+    with pytest.raises(ValueError, match="must be a Projectile"):
+        projectile(30, 500, Pendulum())
+    with pytest.raises(ValueError, match="must be a Pendulum"):
+        double_pendulum(1, 1, system=Projectile())
+
+
+@pytest.mark.parametrize("wrong", [True, 1 + 0j, "1", None, [1.0]])
+def test_masses_are_real_numbers(wrong):
+    "What only looks like a number is refused."
+    with pytest.raises(ValueError, match="m1"):
+        Pendulum(m1=wrong)
+
+
+def test_forecasts_are_trajectories():
+    "A forecast that is none is refused by its name."
+    true = double_pendulum(1, 1, t_end=1)
+    with pytest.raises(ValueError, match="predicted must be a Trajectory"):
+        valid_prediction_time(None, true)
+    with pytest.raises(ValueError, match="equal rows"):
+        integrate(Pendulum(), [[1, 2, 3, 4], [1, 2]])

@@ -81,7 +81,7 @@ def test_training_flights():
     assert len(training_flights(7, seed=1)) == 7
     assert not np.array_equal(training_flights(7, seed=1).state[0, 5],
                               training_flights(7, seed=2).state[0, 5])
-    with pytest.raises(ValueError, match="at least 1"):
+    with pytest.raises(ValueError, match="whole number from 1"):
         training_flights(0)
 
 

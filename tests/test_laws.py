@@ -522,7 +522,7 @@ def test_bad_input(name, fitted, paths, starts):
 
 
 @pytest.mark.parametrize("wrong, message", [
-    (lambda: MechanicsRidge(order=0), "order must be at least 1"),
+    (lambda: MechanicsRidge(order=0), "order must be a whole number from 1"),
     (lambda: MechanicsRidge(ridge=0), "ridge must be a finite number above 0"),
     (lambda: MechanicsRidge(ridge=np.nan), "ridge must be a finite"),
     (lambda: MechanicsRidge(step=-1), "step must be"),
@@ -535,12 +535,12 @@ def test_bad_input(name, fitted, paths, starts):
     (lambda: ResidualNetwork(width=0), "width must be"),
     (lambda: ResidualNetwork(depth=0), "depth must be"),
     (lambda: ResidualNetwork(lr=np.inf), "lr must be"),
-    (lambda: ResidualNetwork(steps=1), "steps must be at least 2"),
+    (lambda: ResidualNetwork(steps=1), "steps must be a whole number from 2"),
     (lambda: ResidualNetwork(batch_size=0), "batch_size must be"),
     (lambda: ResidualNetwork().network(), "call fit"),
     (lambda: network_json(ResidualNetwork()), "call fit"),
     (lambda: LagrangianNetwork(width=-2), "width must be"),
-    (lambda: LagrangianNetwork(steps=0), "steps must be at least 2"),
+    (lambda: LagrangianNetwork(steps=0), "steps must be a whole number from 2"),
     (lambda: LagrangianNetwork().layers(), "call fit"),
 ])
 def test_settings(wrong, message):

@@ -1,5 +1,6 @@
 """Recurrent networks and reservoirs: what they learn from, how they go on, errors."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +9,9 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("numba")
 import litlab.dynamics.recurrent as recurrent  # noqa: E402
+from litlab.dynamics.fields import (  # noqa: E402
+    LagrangianNetwork, ResidualNetwork)
+from litlab.dynamics.mechanics import MechanicsRidge  # noqa: E402
 from litlab.dynamics.recurrent import (  # noqa: E402
     QUESTIONS, RecurrentNet, RecurrentSurrogate, essay_surrogate, one_thread,
     recurrent_windows)
@@ -157,7 +161,7 @@ def test_flights_and_their_errors(grid):
     assert grid.dt == 0.25 and np.isfinite(landing_point(grid)).all()
     near = landing_point(random_flights(5, 4, Projectile(drag=0.01)))
     assert (near < landing_point(again)).all()
-    with pytest.raises(ValueError, match="n must be at least 1"):
+    with pytest.raises(ValueError, match="n must be a whole number from 1"):
         random_flights(0)
     cut = replace(grid, t=grid.t[:20], state=grid.state[:, :20])
     with pytest.raises(ValueError, match="flights must land"):
@@ -300,9 +304,9 @@ def test_network_is_an_lstm():
     ({"predict": "speed"}, "predict must be one of point, difference"),
     ({"angles": "degrees"}, "angles must be 'raw' or 'sin_cos'"),
     ({"predict": "point", "angles": "sin_cos"}, "angles must be 'raw' for"),
-    ({"window": 1}, "window must be at least 2"),
+    ({"window": 1}, "window must be a whole number from 2"),
     ({"width": 0}, "width must be"), ({"steps": 1}, "steps must be"),
-    ({"batch_size": 0}, "batch_size must be"), ({"lr": 0.0}, "lr must be above 0"),
+    ({"batch_size": 0}, "batch_size must be"), ({"lr": 0.0}, "lr must be a finite number above 0"),
 ])
 def test_recurrent_settings(wrong, message):
     with pytest.raises(ValueError, match=message):
@@ -334,7 +338,7 @@ def test_ridge_is_least_squares_with_a_price():
     np.testing.assert_allclose(found, expected / size[:, None], rtol=1e-8)
     x[:, 2] = 0
     assert np.isfinite(ridge_solve(x.T @ x, x.T @ y, 1e-6)).all()
-    with pytest.raises(ValueError, match="ridge must be above 0"):
+    with pytest.raises(ValueError, match="ridge must be a finite number above 0"):
         ridge_solve(x.T @ x, x.T @ y, 0.0)
 
 
@@ -411,15 +415,15 @@ def test_encoding_names():
 
 
 @pytest.mark.parametrize("make, message", [
-    (lambda: NextGeneration(lags=0), "lags and degree must be from 1"),
-    (lambda: NextGeneration(degree=0), "lags and degree must be from 1"),
-    (lambda: NextGeneration(lags=4, warm_up=4), "warm_up must be at least 5"),
+    (lambda: NextGeneration(lags=0), "(lags|degree) must be a whole number from 1"),
+    (lambda: NextGeneration(degree=0), "(lags|degree) must be a whole number from 1"),
+    (lambda: NextGeneration(lags=4, warm_up=4), "warm_up must be a whole number from 5"),
     (lambda: NextGeneration(inputs="speeds"), "inputs must be 'differences'"),
-    (lambda: EchoState(radius=1.0), "radius from 0 to below 1"),
-    (lambda: EchoState(n_units=0), "n_units must be at least 1"),
-    (lambda: EchoState(leak=0.0), "leak above 0"),
-    (lambda: EchoState(warm_up=1), "warm_up must be at least 2"),
-    (lambda: DragFit(warm_up=1), "warm_up must be at least 2"),
+    (lambda: EchoState(radius=1.0), "radius must be from 0 to below 1"),
+    (lambda: EchoState(n_units=0), "n_units must be a whole number from 1"),
+    (lambda: EchoState(leak=0.0), "leak must be a finite number above 0"),
+    (lambda: EchoState(warm_up=1), "warm_up must be a whole number from 2"),
+    (lambda: DragFit(warm_up=1), "warm_up must be a whole number from 2"),
 ])
 def test_reservoir_settings(make, message):
     with pytest.raises(ValueError, match=message):
@@ -474,3 +478,64 @@ def test_files_that_are_not_whole(tmp_path):
     np.savez(path, about=np.array("{}"))
     with pytest.raises(ValueError, match="fit again"):
         load_surrogate(path, LinearStep)
+
+
+@pytest.mark.parametrize("kind, setting, wrong", [
+    (NextGeneration, "lags", 1.5), (NextGeneration, "degree", "4"),
+    (NextGeneration, "ridge", np.nan), (NextGeneration, "warm_up", 2),
+    (EchoState, "n_units", 10.5), (EchoState, "scale", np.inf), (EchoState, "seed", -1),
+    (EchoState, "leak", 1.5), (EchoState, "radius", None), (EchoState, "ridge", True),
+    (RecurrentSurrogate, "lr", np.inf), (RecurrentSurrogate, "steps", 2.5),
+    (RecurrentSurrogate, "seed", "a"), (RecurrentSurrogate, "window", 1),
+    (ResidualNetwork, "steps", 1), (ResidualNetwork, "width", 3.5),
+    (LagrangianNetwork, "lr", -1), (MechanicsRidge, "order", 2.5),
+    (MechanicsRidge, "samples", 0.5)])
+def test_settings_are_checked_by_name(kind, setting, wrong):
+    "A setting that can't be is refused when the model is made, with name and value."
+    with pytest.raises(ValueError, match=setting) as refused:
+        kind(**{setting: wrong})
+    assert repr(wrong) in str(refused.value)
+
+
+def test_too_many_products():
+    "Polynomials of thousands of terms are refused before they are computed."
+    with pytest.raises(ValueError, match="fewer lags"):
+        NextGeneration(lags=5, degree=20).fit(random_flights(2))
+
+
+def test_flight_that_stands_still():
+    "A drag law can be fitted to points that never move."
+    still = Trajectory(0.25 * np.arange(20), np.zeros((1, 20, 2)), ("x", "y"))
+    found = DragFit().fit(still).rollout(still.state[:, :10], 5)
+    np.testing.assert_allclose(found.state, 0, atol=1e-12)
+
+
+def test_landing_limit_is_each_flights_own():
+    "Whether a flight counts as landed does not depend on the others of its batch."
+    low = projectile(20, 300).select("x", "y")
+    both = projectile([20, 70], [300, 700]).select("x", "y")
+    late = 2 * len(low.t)
+
+    class Late(LinearStep):
+        "Stands at the height of one metre for a long time, then falls."
+        def _roll(self, start, n_steps):
+            height = np.where(np.arange(1, n_steps + 1) < late, 1.0, -1.0)
+            path = np.stack([np.full(n_steps, 100.0), height], -1)
+            return np.broadcast_to(path, (len(start), n_steps, 2))
+    model = Late().fit(both)
+    assert 1.5 * len(both.t) > late
+    assert np.isinf(landing_errors(model, low)[0])
+    assert np.isinf(landing_errors(model, both)).tolist() == [True, False]
+
+
+def test_load_with_unknown_settings(tmp_path):
+    "A file whose settings the class does not know says so."
+    file, model = tmp_path / "model.npz", NextGeneration().fit(random_flights(2))
+    save_surrogate(file, model)
+    with np.load(file) as stored:
+        arrays = dict(stored)
+    about = json.loads(str(arrays["about"]))
+    about["settings"]["colour"] = "red"
+    np.savez(file, **arrays | {"about": np.array(json.dumps(about))})
+    with pytest.raises(ValueError, match="colour"):
+        load_surrogate(file, NextGeneration)

@@ -16,10 +16,11 @@ from functools import lru_cache
 
 import numpy as np
 
-# %% ../../nbs/dynamics/chaos.ipynb #f4b42f02
+# %% ../../nbs/dynamics/chaos.ipynb #7c3f0f4c
+from ..core.checks import check_positive, is_number
 from ..core.claims import Result, at_most, claim, interval
 from .integrators import (
-    ESSAY, TABLES, check_positive, integrate, march, starts_at_rest)
+    ESSAY, TABLES, integrate, march, starts_at_rest)
 from .systems import Pendulum, case_start, together
 from .trajectories import Surrogate, Trajectory, start_states
 
@@ -163,7 +164,7 @@ def torus_distance(
     apart = (torus_features(predicted) - torus_features(true)) / scale
     return np.sqrt((apart ** 2).mean(-1))
 
-# %% ../../nbs/dynamics/chaos.ipynb #113fd705
+# %% ../../nbs/dynamics/chaos.ipynb #64d9f452
 def valid_prediction_time(
     predicted: Trajectory,  # by a model, of double pendulums
     true: Trajectory,  # from the same starts, with the same dt
@@ -176,6 +177,9 @@ def valid_prediction_time(
     length of the comparison. Raises ValueError for trajectories that don't belong
     together, a truth that is not finite, and a bad threshold or scale."""
     check_positive(threshold=threshold)
+    for name, given in (("predicted", predicted), ("true", true)):
+        if not isinstance(given, Trajectory):
+            raise ValueError(f"{name} must be a Trajectory (got {given!r})")
     guess, truth = (p.select(*Pendulum.names) for p in (predicted, true))
     n = min(len(guess.t), len(truth.t))
     if len(guess) != len(truth) or n < 2 or not np.allclose(
@@ -215,7 +219,7 @@ def followed(
     true, forecast = side_by_side(model, start, t_end)
     return valid_prediction_time(forecast, true)
 
-# %% ../../nbs/dynamics/chaos.ipynb #5070e574
+# %% ../../nbs/dynamics/chaos.ipynb #82aa0a5b
 SHIFTS = (1e-3, 1e-5, 1e-8)  # rad
 
 
@@ -228,7 +232,7 @@ def perturbed_flow(
     step: float = 0.0125,  # s, of the integrator; the truth should have another
 ) -> Trajectory:  # the exact law, from starts that are a little wrong
     "What a model would do that has nothing wrong but the start; errors of `solve`."
-    if not np.isfinite(shift):
+    if not is_number(shift):
         raise ValueError(f"shift must be a finite number of rad (got {shift!r})")
     moved = start_states(initial, 4)[:, -1] + [shift, shift, 0.0, 0.0]
     return integrate(system, moved, t_end, dt, step)

@@ -11,9 +11,10 @@ __all__ = ['COSINES', 'PRODUCTS', 'TERMS', 'energy_terms', 'null_vector', 'law_o
 # %% ../../nbs/dynamics/energy.ipynb #cec8cedc
 import numpy as np
 
-# %% ../../nbs/dynamics/energy.ipynb #b5cbf504
+# %% ../../nbs/dynamics/energy.ipynb #9bbae808
+from ..core.checks import check_positive
 from ..core.claims import Result, at_least, claim
-from .integrators import ESSAY, check_positive, integrate
+from .integrators import ESSAY, integrate
 from .mechanics import (
     FoundLaw, chaotic_starts, check_pendulum, forecast_times, median_result)
 from .systems import Pendulum, case_start

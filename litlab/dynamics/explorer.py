@@ -17,14 +17,15 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.integrate import DOP853
 
-# %% ../../nbs/dynamics/explorer.ipynb #0acf9687
+# %% ../../nbs/dynamics/explorer.ipynb #a22bdcae
+from ..core.checks import is_number
 from ..core.plots import COLOURS, axis, label, style
 from ..core.settings import require
 from ..core.widgets import front_end, widget_base
 from .chaos import SHIFTS, torus_scale
 from .comparison import (
     DT, MEASURED, MODELS, PARAMS, STEP, THRESHOLD, TRUE_STEP, check_comparison,
-    is_number, stored_network, view_pendulum)
+    stored_network, view_pendulum)
 from .systems import (
     CASES, Pendulum, Projectile, landing_point, projectile)
 
@@ -153,7 +154,7 @@ def check_shot(
     if not (is_number(speed) and 0 < speed <= 10_000):
         raise ValueError(f"speed must be above 0, at most 10000 m/s (got {speed!r})")
 
-# %% ../../nbs/dynamics/explorer.ipynb #3b110d75
+# %% ../../nbs/dynamics/explorer.ipynb #5b8299d4
 def explore_projectile(
     angle: float = 30,  # degrees, at the start
     speed: float = 500,  # m/s, at the start
@@ -162,11 +163,14 @@ def explore_projectile(
     """Two sliders before `view_projectile`; its errors.
 
     Raises ImportError without the extra."""
+    check_shot(angle, speed)
     widgets = require("ipywidgets")
     wide = {"description_width": "7em"}
-    angles = widgets.FloatSlider(angle, min=1, max=89, step=1, style=wide,
+    angles = widgets.FloatSlider(angle, min=min(1, angle), max=max(89, angle),
+                                 step=1, style=wide,
                                  description="angle in °", continuous_update=False)
-    speeds = widgets.FloatSlider(speed, min=100, max=1000, step=10, style=wide,
+    speeds = widgets.FloatSlider(speed, min=min(100, speed), max=max(1000, speed),
+                                 step=10, style=wide,
                                  description="speed in m/s", continuous_update=False)
     picture = widgets.Image(format="png")
     draw = partial(_draw, angles, speeds, picture, model)

@@ -11,14 +11,14 @@ __all__ = ['torch', 'soft', 'step_pairs', 'ResidualNetwork', 'values_and_slopes'
 # %% ../../nbs/dynamics/fields.ipynb #e05dcedf
 import numpy as np
 
-# %% ../../nbs/dynamics/fields.ipynb #eb6df38f
+# %% ../../nbs/dynamics/fields.ipynb #8f6e91f2
 from ..core.claims import Result, at_least, claim
 from ..core.settings import require
 from .chaos import torus_features
-from .integrators import ESSAY, check_positive
+from .integrators import ESSAY
 from .mechanics import (
     chaotic_starts, check_pendulum, forecast_times, median_result, random_paths)
-from .recurrent import one_thread, train_network
+from .recurrent import check_training, one_thread, train_network
 from .trajectories import Surrogate
 
 # %% ../../nbs/dynamics/fields.ipynb #d79aae64
@@ -37,7 +37,7 @@ def step_pairs(
         state, change = np.r_[state, -state], np.r_[change, -change]
     return state, change
 
-# %% ../../nbs/dynamics/fields.ipynb #a35568b0
+# %% ../../nbs/dynamics/fields.ipynb #84e2038f
 class ResidualNetwork(Surrogate):
     """A plain network from six features to the change over one step.
 
@@ -46,9 +46,7 @@ class ResidualNetwork(Surrogate):
                  seed=0):
         self.width, self.depth, self.steps = width, depth, steps
         self.batch_size, self.lr, self.seed = batch_size, lr, seed
-        check_positive(width=width, depth=depth, batch_size=batch_size, lr=lr)
-        if steps < 2:
-            raise ValueError(f"steps must be at least 2 (got {steps})")
+        check_training(steps, lr, seed, width=width, depth=depth, batch_size=batch_size)
 
     def _build(self):
         "The network, in single precision."
@@ -157,7 +155,7 @@ class LagrangianNet(torch.nn.Module):
     def forward(self, state):
         return (lagrangian_step(self.layers(), state, self.dt) - state) / self.change
 
-# %% ../../nbs/dynamics/fields.ipynb #3a14d844
+# %% ../../nbs/dynamics/fields.ipynb #67fb6419
 class LagrangianNetwork(Surrogate):
     """A Lagrangian learned from steps of paths, equation (1).
 
@@ -166,9 +164,7 @@ class LagrangianNetwork(Surrogate):
     def __init__(self, width=64, depth=2, steps=8000, batch_size=128, lr=1e-2, seed=0):
         self.width, self.depth, self.steps = width, depth, steps
         self.batch_size, self.lr, self.seed = batch_size, lr, seed
-        check_positive(width=width, depth=depth, batch_size=batch_size, lr=lr)
-        if steps < 2:
-            raise ValueError(f"steps must be at least 2 (got {steps})")
+        check_training(steps, lr, seed, width=width, depth=depth, batch_size=batch_size)
 
     def _fit(self, paths, progress):
         check_pendulum(self.names_)

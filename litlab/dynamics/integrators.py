@@ -7,7 +7,7 @@ Docs: https://litlab.github.io/litlab/dynamics/integrators.html.md"""
 # %% auto #0
 __all__ = ['numba', 'compiled', 'ESSAY', 'PENDULUM', 'PROJECTILE', 'SIZES', 'LANES', 'QUARTER', 'REST', 'S3', 'S5', 'S7', 'S9',
            'S11', 'S13', 'S15', 'S17', 'C2', 'C4', 'C6', 'C8', 'C10', 'C12', 'C14', 'C16', 'TABLES', 'USUAL',
-           'sine_cosine', 'motion', 'total_energy', 'combine', 'march', 'check_positive', 'solve', 'integrate',
+           'sine_cosine', 'motion', 'total_energy', 'combine', 'march', 'check_room', 'solve', 'integrate',
            'law_for_scipy', 'starts_at_rest', 'energy_drift']
 
 # %% ../../nbs/dynamics/integrators.ipynb #5ca8d1d0
@@ -16,7 +16,8 @@ import math
 import numpy as np
 from scipy.integrate import DOP853
 
-# %% ../../nbs/dynamics/integrators.ipynb #5c47b396
+# %% ../../nbs/dynamics/integrators.ipynb #124540dd
+from ..core.checks import check_positive, check_whole
 from ..core.settings import require
 from .trajectories import Trajectory, start_states
 
@@ -159,16 +160,18 @@ def march(
                 combine(y, b, k, looks, y, lanes)
             block[:, moment] = y[:, :lanes].T
 
-# %% ../../nbs/dynamics/integrators.ipynb #a3123f8a
-def check_positive(
-    **values: float,  # name: number
+# %% ../../nbs/dynamics/integrators.ipynb #1f3f46c7
+def check_room(
+    paths: int,  # how many
+    moments: int,  # of each
 ) -> None:
-    "ValueError for a number that is not finite and above 0."
-    for name, value in values.items():
-        if not (np.isscalar(value) and np.isreal(value) and 0 < value < np.inf):
-            raise ValueError(f"{name} must be a finite number above 0 (got {value!r})")
+    "ValueError for more than 2 GiB."
+    if (room := 32 * paths * moments) > 2**31:
+        raise ValueError(f"{paths} paths of t_end / dt = {moments - 1:.3g} steps need "
+                         f"{room / 2**30:.3g} GiB of at most 2: take a smaller t_end, "
+                         "a larger dt or fewer paths")
 
-# %% ../../nbs/dynamics/integrators.ipynb #a35a4025
+# %% ../../nbs/dynamics/integrators.ipynb #7b5653c7
 def solve(
     kind: int,  # PENDULUM or PROJECTILE
     parameters: tuple,  # as for `motion`
@@ -181,7 +184,7 @@ def solve(
     """Paths from many starts, at moments 0, dt, ... up to t_end.
 
     Raises ValueError for a start that is not finite, times that are not above 0, a
-    step that doesn't divide dt, an unknown kind or method."""
+    step that doesn't divide dt, an unknown kind or method, more than 2 GiB."""
     check_positive(t_end=t_end, dt=dt, step=step)
     if method not in TABLES:
         raise ValueError(f"method must be of {', '.join(TABLES)} (got {method!r})")
@@ -195,6 +198,7 @@ def solve(
     if last < 1:
         raise ValueError(f"t_end must be at least dt (got {t_end:g} and {dt:g} s)")
     start = start_states(initial, 4)[:, -1]
+    check_room(len(start), last + 1)
     state = np.empty((len(start), last + 1, 4))
     state[:, 0] = start
     march(kind, np.array(parameters, float), state, n_sub, dt / n_sub, *TABLES[method])
@@ -232,7 +236,7 @@ def law_for_scipy(
         return out[:, 0]
     return law
 
-# %% ../../nbs/dynamics/integrators.ipynb #f328e4f3
+# %% ../../nbs/dynamics/integrators.ipynb #1b7cfa9f
 USUAL = (2.0, 1.0, 1.4, 1.0, 9.8)  # m1, m2 in kg, l1, l2 in m, g in m/s2
 
 
@@ -241,8 +245,7 @@ def starts_at_rest(
     seed: int = 0,  # of the draw
 ) -> np.ndarray:  # (n, 4) rad, rad/s
     "Double pendulums let go at two random angles."
-    if n < 1:
-        raise ValueError(f"n must be at least 1 (got {n})")
+    check_whole(n=n)
     angles = np.random.default_rng(seed).uniform(-np.pi, np.pi, (n, 2))
     return np.c_[angles, np.zeros((n, 2))]
 

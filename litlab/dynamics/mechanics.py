@@ -15,11 +15,12 @@ from functools import lru_cache
 
 import numpy as np
 
-# %% ../../nbs/dynamics/mechanics.ipynb #039458c6
+# %% ../../nbs/dynamics/mechanics.ipynb #82f037dc
+from ..core.checks import check_positive, check_whole
 from ..core.claims import Result, at_least, claim
 from .chaos import followed, lyapunov_exponent
 from .integrators import (
-    ESSAY, LANES, check_positive, compiled, integrate, starts_at_rest)
+    ESSAY, LANES, compiled, integrate, starts_at_rest)
 from .reservoirs import ridge_solve
 from .systems import Pendulum
 from .trajectories import Surrogate
@@ -128,13 +129,15 @@ def check_pendulum(
         raise ValueError(f"trajectories must be of {', '.join(Pendulum.names)} "
                          f"(got {', '.join(names) or 'no names'})")
 
-# %% ../../nbs/dynamics/mechanics.ipynb #1f88cb95
+# %% ../../nbs/dynamics/mechanics.ipynb #fa70ed35
 class FoundLaw(Surrogate):
     "A surrogate whose `learned_` holds orders, force and mass of equation (1)."
     def accelerations(self, state):
-        "(..., 2) rad/s2 for states (..., 4); ValueError before fit."
+        "(..., 2) rad/s2 for states (..., 4); ValueError before fit and for nan."
         self.check_learned()
-        flat = np.ascontiguousarray(np.asarray(state, float).reshape(-1, 4).T)
+        if not np.isfinite(state := np.asarray(state, float)).all():
+            raise ValueError("state must be finite (got nan or inf)")
+        flat = np.ascontiguousarray(state.reshape(-1, 4).T)
         orders, force, mass = (self.learned_[k] for k in ("orders", "force", "mass"))
         work = np.zeros((4, np.abs(orders).max() + 1, flat.shape[1]))
         out, inertia = np.empty_like(flat), np.empty((3, flat.shape[1]))
@@ -164,13 +167,12 @@ def central_difference(
     return sum(w * (values[:, 4 + n:steps - 4 + n] - values[:, 4 - n:steps - 4 - n])
                for n, w in enumerate(WEIGHTS, 1)) / dt
 
-# %% ../../nbs/dynamics/mechanics.ipynb #d3424deb
+# %% ../../nbs/dynamics/mechanics.ipynb #033b89cb
 def sine_orders(
     order: int,  # K, largest |i| + |j|
 ) -> np.ndarray:  # (K (K + 1), 2) whole numbers, each pair or its negative once
     "All orders of equation (1); ValueError for K < 1."
-    if order < 1:
-        raise ValueError(f"order must be at least 1 (got {order})")
+    check_whole(1, 100, order=order)
     return np.array([(i, j) for i in range(order + 1)
                      for j in range(i - order, order - i + 1) if i > 0 or j > 0])
 
@@ -184,7 +186,7 @@ def sine_terms(
     u, v = state[:, 2:3], state[:, 3:]
     return np.hstack([sines, sines * u * u, sines * u * v, sines * v * v])
 
-# %% ../../nbs/dynamics/mechanics.ipynb #4aca2e37
+# %% ../../nbs/dynamics/mechanics.ipynb #c7574cca
 class MechanicsRidge(FoundLaw):
     """Accelerations regressed on sines, up to quadratic in the velocities.
 
@@ -192,7 +194,8 @@ class MechanicsRidge(FoundLaw):
     def __init__(self, order=12, ridge=1e-10, step=0.0125, samples=40_000):
         self.order, self.ridge, self.step, self.samples = order, ridge, step, samples
         sine_orders(order)
-        check_positive(ridge=ridge, step=step, samples=samples)
+        check_positive(ridge=ridge, step=step)
+        check_whole(samples=samples)
 
     def least_steps(self):
         "Four neighbours on each side of one moment."
@@ -203,7 +206,7 @@ class MechanicsRidge(FoundLaw):
         if self.dt_ > 0.0125 * (1 + 1e-6):
             raise ValueError(f"dt must be at most 0.0125 s (got {self.dt_:g} s), or "
                              "accelerations are wrong: integrate with dt=0.0125")
-        every = max(1, sum(p[:, 8:, 0].size for p in paths) // int(self.samples))
+        every = max(1, sum(p[:, 8:, 0].size for p in paths) // self.samples)
         rates = [central_difference(p[..., 2:], self.dt_) for p in paths]
         state = np.concatenate([p[:, 4:-4].reshape(-1, 4) for p in paths])[::every]
         rate = np.concatenate([r.reshape(-1, 2) for r in rates])[::every]

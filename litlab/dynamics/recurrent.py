@@ -6,7 +6,7 @@ Docs: https://litlab.github.io/litlab/dynamics/recurrent.html.md"""
 
 # %% auto #0
 __all__ = ['torch', 'QUESTIONS', 'recurrent_inputs', 'recurrent_windows', 'RecurrentNet', 'one_thread', 'train_network',
-           'RecurrentSurrogate', 'essay_surrogate']
+           'check_training', 'RecurrentSurrogate', 'essay_surrogate']
 
 # %% ../../nbs/dynamics/recurrent.ipynb #2cb1e628
 import contextlib
@@ -14,10 +14,10 @@ import contextlib
 import numpy as np
 from tqdm.auto import tqdm
 
-# %% ../../nbs/dynamics/recurrent.ipynb #95789986
+# %% ../../nbs/dynamics/recurrent.ipynb #94760191
+from ..core.checks import check_positive, check_whole
 from ..core.settings import require
-from .reservoirs import encode_angles
-from .trajectories import Surrogate
+from .trajectories import Surrogate, encode_angles
 
 # %% ../../nbs/dynamics/recurrent.ipynb #2758e7a3
 torch = require("torch")
@@ -109,7 +109,20 @@ def train_network(
             losses.append(float(loss.detach()))
     return losses
 
-# %% ../../nbs/dynamics/recurrent.ipynb #4d3d5b43
+# %% ../../nbs/dynamics/recurrent.ipynb #5fcbedf2
+def check_training(
+    steps,  # of the optimiser
+    lr,  # largest learning rate
+    seed,  # of weights and choice
+    **sizes,  # name: a whole number from 1
+) -> None:
+    "ValueError for settings of a training that can't be."
+    check_whole(2, steps=steps)
+    check_whole(0, seed=seed)
+    check_whole(**sizes)
+    check_positive(lr=lr)
+
+# %% ../../nbs/dynamics/recurrent.ipynb #9240ca03
 class RecurrentSurrogate(Surrogate):
     """An LSTM that reads a window and answers one of three questions.
 
@@ -124,15 +137,11 @@ class RecurrentSurrogate(Surrogate):
                 ("predict", predict in QUESTIONS, f"one of {', '.join(QUESTIONS)}"),
                 ("angles", angles in ("raw", "sin_cos"), "'raw' or 'sin_cos'"),
                 ("angles", angles == "raw" or predict != "point",
-                 "'raw' for predict='point'"),
-                ("window", window >= (1 if predict == "point" else 2),
-                 "at least 2, and 1 for predict='point'"),
-                ("width", width >= 1, "at least 1"),
-                ("steps", steps >= 2, "at least 2"),
-                ("batch_size", batch_size >= 1, "at least 1"),
-                ("lr", lr > 0, "above 0")):
+                 "'raw' for predict='point'")):
             if not fine:
                 raise ValueError(f"{name} must be {cure} (got {getattr(self, name)!r})")
+        check_whole(1 if predict == "point" else 2, window=window)
+        check_training(steps, lr, seed, width=width, batch_size=batch_size)
 
     def _fit(self, paths, progress):
         windows, answers = recurrent_windows(paths, self.names_, self.window,

@@ -15,9 +15,10 @@ from typing import ClassVar
 
 import numpy as np
 
-# %% ../../nbs/dynamics/systems.ipynb #75f86939
+# %% ../../nbs/dynamics/systems.ipynb #38849dec
+from ..core.checks import check_positive, is_number
 from .integrators import (
-    PENDULUM, PROJECTILE, check_positive, integrate, motion, total_energy)
+    PENDULUM, PROJECTILE, integrate, motion, total_energy)
 from .trajectories import Trajectory
 
 # %% ../../nbs/dynamics/systems.ipynb #65eb94ca
@@ -127,7 +128,7 @@ def bobs(
     lower = upper + l2 * np.stack([np.sin(b), -np.cos(b)], -1)
     return np.stack([upper, lower], 2)
 
-# %% ../../nbs/dynamics/systems.ipynb #8e2d12b7
+# %% ../../nbs/dynamics/systems.ipynb #6bf4e104
 @dataclass(frozen=True)
 class Projectile:
     """Drag and gravity of a ball in air.
@@ -141,8 +142,7 @@ class Projectile:
 
     def __post_init__(self):
         check_positive(g=self.g)
-        if not (np.isscalar(self.drag) and np.isreal(self.drag)
-                and 0 <= self.drag < np.inf):
+        if not (is_number(self.drag) and self.drag >= 0):
             raise ValueError(f"drag must be a finite number from 0 (got {self.drag!r})")
 
     @property
@@ -176,7 +176,7 @@ def check_shots(
         raise ValueError(f"step must be at most {1 / slowed:.2g} s for this drag and "
                          f"speed (got {step:g})")
 
-# %% ../../nbs/dynamics/systems.ipynb #58b11e5b
+# %% ../../nbs/dynamics/systems.ipynb #60eb0122
 def projectile(
     angle,  # degrees above the horizon, one or an array
     speed,  # m/s, an array of the same shape
@@ -189,6 +189,8 @@ def projectile(
 
     Raises ValueError for an angle not between 0 and 180 degrees, a speed not above 0 or
     above 10 km/s, and a step that is too long for the drag."""
+    if not isinstance(system, Projectile):
+        raise ValueError(f"system must be a Projectile (got {system!r})")
     shots = together(angle=angle, speed=speed)
     check_shots(shots, system.drag, step)
     turn, v = np.radians(shots[:, 0]), shots[:, 1]
