@@ -22,8 +22,8 @@ BIN := $(VENV)/bin
 PIP = $(BIN)/uv pip install --quiet --python $(BIN)/python
 CARD := reports/scorecard.json
 SITE := _proc/_docs/index.html
-EXTRAS_run := torch,knots,graphs,dynamics,docs
-EXTRAS_lab := torch,knots,graphs,dynamics,docs,lab
+EXTRAS_run := torch,knots,graphs,dynamics,parallel,docs
+EXTRAS_lab := torch,knots,graphs,dynamics,parallel,docs,lab
 EXTRAS_test := all
 
 .PHONY: help run test lab docs notebooks export readme clean browser

@@ -7,12 +7,14 @@ Docs: https://litlab.github.io/litlab/commands.html.md"""
 # %% auto #0
 __all__ = ['main']
 
-# %% ../nbs/commands.ipynb #91aec98e
+# %% ../nbs/commands.ipynb #18665dca
 import argparse
 import importlib
 import json
 import os
 import sys
+import textwrap
+from dataclasses import replace
 from pathlib import Path
 
 # %% ../nbs/commands.ipynb #da0e8a0f
@@ -57,42 +59,48 @@ def _data_parser(
     make.add_argument("--workers", type=int, default=os.cpu_count())
     make.add_argument("--out", type=Path, help="file (default: in the user's cache)")
 
-# %% ../nbs/commands.ipynb #6c4b7c33
+# %% ../nbs/commands.ipynb #1bfd60c2
 def _reproduce_command(
     args: argparse.Namespace,  # of `litlab reproduce`
 ) -> int:  # exit status
     "Measure, print the scorecard, say where it is."
     if args.seed < 0:
         raise ValueError(f"--seed must not be negative (got {args.seed})")
-    claims, stopped = all_claims(args.topic, args.claim), False
+    some = args.topic or args.claim
+    claims, stopped = all_claims(args.topic, args.claim) if some else None, False
     try:
         card = reproduce(claims, args.profile, args.seed, args.out, args.executor,
                          args.resume)
     except KeyboardInterrupt:
         card, stopped = load_scorecard(args.out), True
-    print(_as_text(card))
-    print(f"written: {args.out}/scorecard.html, scorecard.csv, scorecard.json")
+    asked = {c.id for c in claims or ()}
+    rows = tuple(m for m in card.measurements if not some or m.id in asked)
+    print(_as_text(replace(card, measurements=rows)))
+    print(f"written: {args.out}/scorecard.html, scorecard.csv, scorecard.json"
+          + f" ({len(card.measurements)} claims)" * bool(some))
     if stopped:
         print("stopped: the same command with --resume goes on", file=sys.stderr)
         return 130
-    return int(any(m.verdict == "error" for m in card.measurements))
+    return int(any(m.verdict == "error" for m in rows))
 
-# %% ../nbs/commands.ipynb #e81c73e9
+# %% ../nbs/commands.ipynb #942b7306
 def _as_text(
     card: Scorecard,  # the rows
 ) -> str:  # one line a claim
     "The scorecard for a terminal."
-    lines = [(m.id, number(m.value, m.spread), number(m.published), m.verdict,
+    lines = [(m.id, f"{number(m.value, m.spread)} {m.unit}", m.comparison,
+              textwrap.shorten(number(m.published), 30, placeholder=" …"), m.verdict,
               f"{m.seconds:.1f} s") for m in card.measurements]
-    lines.insert(0, ("claim", "measured", "published", "verdict", "time"))
-    widths = [max(len(line[i]) for line in lines) for i in range(5)]
+    lines.insert(0, ("claim", "measured", "rule", "published", "verdict", "time"))
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
     table = ["  ".join(c.ljust(w) for c, w in zip(line, widths)).rstrip()
              for line in lines]
     notes = [f"{m.id}: {m.reason}" for m in card.measurements
              if m.verdict in ("error", "not run")]
-    return "\n".join([*table, *notes, str(card.counts())])
+    counts = ", ".join(f"{n} {word}" for word, n in card.counts().items())
+    return "\n".join([*table, *notes, f"{len(lines) - 1} claims: {counts}"])
 
-# %% ../nbs/commands.ipynb #d648b598
+# %% ../nbs/commands.ipynb #f89c412d
 def _claims_command(
     args: argparse.Namespace,  # of `litlab claims`
 ) -> int:  # exit status
@@ -104,7 +112,8 @@ def _claims_command(
     if args.json:
         print(json.dumps(rows, indent=1, ensure_ascii=False))
     for r in () if args.json else rows:
-        print(f"{r['id']:32} {r['published']!s:>12}  {r['comparison'][:50]:50} "
+        rule = f"{r['comparison']} {r['unit']}".strip()
+        print(f"{r['id']:32} {r['published']!s:>12}  {rule[:50]:50} "
               f"~{r['seconds']:g} s\n    {r['statement']}")
     return 0
 

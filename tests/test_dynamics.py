@@ -11,15 +11,15 @@ pytest.importorskip("numba", reason="needs pip install 'litlab[dynamics]'")
 from litlab.core.claims import Run, claims_of  # noqa: E402
 from litlab.dynamics import chaos, integrators, races  # noqa: E402
 from litlab.dynamics.chaos import (  # noqa: E402
-    growth, lyapunov_exponent, perturbed_flow, torus_distance, torus_features,
-    torus_scale, valid_prediction_time, yardsticks)
+    case_exponent, growth, lyapunov_exponent, perturbed_flow, torus_distance,
+    torus_features, torus_scale, valid_prediction_time, yardsticks)
 from litlab.dynamics.integrators import (  # noqa: E402
     LANES, PENDULUM, PROJECTILE, USUAL, energy_drift, integrate, law_for_scipy,
     sine_cosine, solve, starts_at_rest, total_energy)
 from litlab.dynamics.races import by_odeint, race  # noqa: E402
 from litlab.dynamics.systems import (  # noqa: E402
-    CASES, Pendulum, Projectile, accelerations, bobs, double_pendulum, landing_point,
-    projectile)
+    CASES, Pendulum, Projectile, accelerations, bobs, case_start, double_pendulum,
+    landing_point, projectile)
 from litlab.dynamics.trajectories import Trajectory  # noqa: E402
 
 careful = settings(deadline=None, max_examples=40, derandomize=True)
@@ -301,6 +301,17 @@ def test_exponents_of_the_essays_starts():
     assert 0 <= calm < 0.01 and 0.3 < diverges < 0.45 and 0.5 < fails < 0.65
     unit = lyapunov_exponent(*np.radians(CASES["diverges"]), Pendulum(1, 1, 1, 1), 1500)
     assert unit[0] < 0.01
+
+
+def test_the_exponent_of_a_case_is_that_of_many_paths():
+    "A mean with the deviation of one path, over starts that nobody could tell apart."
+    found = case_exponent("fails", 3, n=6, t_end=300)
+    moved = np.random.default_rng(3).normal(case_start("fails")[:2], 1e-6, (6, 2))
+    paths = lyapunov_exponent(*moved.T, t_end=300)
+    assert (found.value, found.spread) == (paths.mean(), paths.std(ddof=1))
+    assert found.spread > 0.01 and found.value != paths[0]
+    assert f"{paths.min():.3f} to {paths.max():.3f}" in found.note
+    assert case_exponent("fails", 4, n=6, t_end=300).value != found.value
 
 
 @pytest.mark.parametrize("p", [Pendulum(), Pendulum(0.5, 2, 1, 0.6, 3)])

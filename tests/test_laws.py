@@ -706,7 +706,10 @@ def test_stored_network_knows_the_pendulum(stored):
 def test_claims(monkeypatch):
     "Each measures what it says, with the profile's sizes and seeds."
     used = []
-    seen = lambda model, start, rate: used.append((model, len(start))) or rate  # noqa: E731
+
+    def seen(model, start, rate, t_end=30.0):
+        used.append((model, len(start), t_end))
+        return rate * np.minimum(t_end, 40.0)
     for module in (mechanics, energy, fields):
         monkeypatch.setattr(module, "forecast_times", seen)
     monkeypatch.setattr(MechanicsRidge, "fit", lambda self, data: self)
@@ -718,8 +721,13 @@ def test_claims(monkeypatch):
               for c in claims_of(m)}
     assert set(values) == {f"dynamics.{name}_vpt" for name in (
         "mechanics_ridge", "energy_law", "energy_law_noise", "network")}
-    assert all(r.value == pytest.approx(np.median(rate)) for r in values.values())
-    assert all(n == len(start) for _, n in used) and len(used) == 1 + 1 + 5 + 2
+    held = {"energy_law": 40, "energy_law_noise": 40, "mechanics_ridge": 30,
+            "network": 30}  # s; laws that hold for long are compared for 60 s
+    for name, seconds in held.items():
+        assert values[f"dynamics.{name}_vpt"].value == pytest.approx(
+            seconds * np.median(rate))
+    assert "0 not lost at 60 s" in values["dynamics.energy_law_vpt"].note
+    assert all(n == len(start) for _, n, _ in used) and len(used) == 1 + 1 + 5 + 2
     assert used[0][0].order == 20 and [u[0] for u in used[-2:]] == [(0.5, 1), (0.5, 2)]
-    assert all(isinstance(m, FoundLaw) for m, _ in used[:7])
+    assert all(isinstance(u[0], FoundLaw) for u in used[:7])
     assert values["dynamics.energy_law_noise_vpt"].spread < 1e-12

@@ -80,6 +80,9 @@ def test_forecast_times_are_in_lyapunov_times():
     cases, random, failed = forecasts.forecast_row(Exact(until=2.01), start, rate)
     np.testing.assert_allclose(random, 2.05 * rate)
     assert failed == 6 and np.allclose(cases, 2.05)
+    calm = pendulum.case_starts()[[0, 0, 0]]
+    longer = forecasts.forecast_row(Exact(until=40.01), calm, rate, 50.0)[1]
+    np.testing.assert_allclose(longer, 40.05 * rate)
 
 
 def test_truth_has_a_finer_step_than_the_perturbed_flow():
@@ -115,8 +118,8 @@ def test_case_starts():
 
 
 @pytest.mark.parametrize("name, times, value", [
-    ("essay_calm", [19.0], 19.0), ("essay_diverges", [5.0], 1.9),
-    ("essay_fails", [5.0], 2.8)])
+    ("essay_calm", [19.0], 19.0), ("essay_diverges", [5.0], 1.71),
+    ("essay_fails", [5.0], 2.84)])
 def test_claims_of_the_three_starts(name, times, value, monkeypatch):
     "Seconds for the calm start, Lyapunov times of its own exponent for the others."
     asked = []
@@ -124,7 +127,7 @@ def test_claims_of_the_three_starts(name, times, value, monkeypatch):
     monkeypatch.setattr(pendulum, "followed", lambda m, start, *t: np.array(times))
     found = getattr(pendulum, name)(Run(3, PROFILE))
     assert asked == [(name[6:], SHORT, 3)] and found.spread is None
-    assert found.value == pytest.approx(value, rel=0.15)
+    assert found.value == pytest.approx(value, rel=0.05)
 
 
 def test_several_networks_have_a_mean_and_a_spread(monkeypatch):

@@ -14,7 +14,7 @@ pytest.importorskip("numba", reason="needs pip install 'litlab[dynamics]'")
 
 from litlab.core.plots import COLOURS as INKS, PAGES, contrast_ratio
 from litlab.core.widgets import front_end, script_json
-from litlab.dynamics.chaos import SHIFTS
+from litlab.dynamics.chaos import SHIFTS, case_exponent, lyapunov_exponent
 from litlab.dynamics.comparison import (
     DT, MODELS, THRESHOLD, StoredNetwork, compare_pendulum)
 from litlab.dynamics.explorer import (
@@ -42,8 +42,8 @@ def network(**changed):
 @pytest.mark.parametrize("wrong, words", [
     ({"model": "oracle"}, "network, perturbed, coarse.*'oracle'"),
     ({"model": None}, "network, perturbed, coarse"),
-    ({"theta1": math.nan}, "theta1 must be a finite number"),
-    ({"theta2": -math.inf}, "theta2 must be a finite number"),
+    ({"theta1": math.nan}, "theta1 must be a number of degrees"),
+    ({"theta2": -math.inf}, "theta2 must be a number of degrees"),
     ({"theta1": "60"}, "theta1 must be"), ({"theta2": None}, "theta2 must be"),
     ({"theta2": [1, 2]}, "theta2 must be"), ({"theta1": True}, "theta1 must be"),
     ({"shift": math.nan}, "shift must be"), ({"shift": 0.5}, "shift must be one of"),
@@ -121,8 +121,21 @@ def test_comparison(model):
     first = found.true.t[beyond[0]] if found.diverges else found.true.t[-1]
     assert found.valid_time == pytest.approx(first, abs=1e-9)
     assert np.ptp(found.true.energy) < 1e-6
-    assert 0.45 < found.exponent < 0.75
+    assert found.exponent == case_exponent("fails").value and found.case == "fails"
     assert found.lyapunov_times == found.exponent * found.valid_time
+
+
+def test_exponent_of_a_start():
+    "The essay's starts have the mean of many paths, all others one, and say so."
+    assert page_setup()["exponents"] == {k: case_exponent(k).value for k in CASES}
+    for name, start in CASES.items():
+        found = compare_pendulum(*start, seconds=2)
+        assert found.case == name and found.exponent == case_exponent(name).value
+        assert f"exponent {found.exponent:.2f}/s)" in repr(found)
+    free = compare_pendulum(-50, 139, seconds=2)
+    path = lyapunov_exponent(*np.radians([-50, 139]), t_end=1000)
+    assert free.case is None and free.exponent == path[0]
+    assert f"exponent about {free.exponent:.2f}/s, one path)" in repr(free)
 
 
 def test_stored_network():
@@ -326,7 +339,9 @@ def test_page_without_kernel(tmp_path, theme):
         want = compare_pendulum(-60, 60)
         assert float(first["valid"]) == pytest.approx(want.valid_time, abs=DT * 1.1)
         assert f"diverges at {float(first['valid']):.2f} s" in first["words"]
-        assert 0.25 < float(first["lyapunov"]) < 0.5 and first["frames"] == "0"
+        assert float(first["lyapunov"]) == pytest.approx(want.exponent, abs=1e-4)
+        assert f"exponent {want.exponent:.2g}/s, a mean" in first["words"]
+        assert first["frames"] == "0"
         shot(page, f"pendulum_{theme}_start")
 
         still = pixels(page)
@@ -348,6 +363,8 @@ def test_page_without_kernel(tmp_path, theme):
         assert float(moved["answerMs"]) > 0 and pixels(page) != still
         assert page.get_by_label("start", exact=True).locator(
             "option:checked").inner_text() == "your own"
+        until(page, "e.dataset.lyapunov")
+        assert "of one path of 1000 s" in facts(page)["words"]
         typed(page, 2).fill("-200.5")
         assert page.get_by_label("theta2 in degrees", exact=True).input_value() == "160"
         typed(page, 2).fill("")
@@ -366,7 +383,8 @@ def test_page_without_kernel(tmp_path, theme):
                     pick.select_option(index=index)
                 seen.add(facts(page)["words"].partition(" Lyap")[0])
         assert len(seen) == 5
-        until(page, "e.dataset.lyapunov > 0.45 && e.dataset.lyapunov < 0.75")
+        assert float(facts(page)["lyapunov"]) == pytest.approx(
+            compare_pendulum(-50, 140).exponent, abs=1e-4)
         page.get_by_label("time", exact=True).focus()
         for _ in range(3):
             page.keyboard.press("ArrowRight")

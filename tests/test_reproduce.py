@@ -6,6 +6,8 @@ import subprocess
 import sys
 import textwrap
 import time
+from dataclasses import replace
+from importlib.util import find_spec
 
 import pytest
 
@@ -203,3 +205,42 @@ def test_help_does_not_import_the_rooms():
             "try: main(['--help'])\nexcept SystemExit: pass\n"
             "assert 'torch' not in sys.modules and 'sklearn' not in sys.modules")
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_a_run_of_some_claims_leaves_the_others(toy, capsys):
+    "Rows of other claims stay where they are, if profile, seed and versions fit."
+    out = ["--out", str(toy / "out")]
+    assert main(["reproduce", *out]) == 1
+    before = load_scorecard(toy / "out").measurements
+    assert main(["reproduce", "--claim", "toy.slow", *out]) == 0
+    after = load_scorecard(toy / "out").measurements
+    assert [m.id for m in after] == [m.id for m in before]
+    assert [m for m in after if m.id != "toy.slow"] == [
+        m for m in before if m.id != "toy.slow"]
+    assert main(["reproduce", "--claim", "toy.slow", "--seed", "3", *out]) == 0
+    assert [m.id for m in load_scorecard(toy / "out").measurements] == ["toy.slow"]
+
+
+def test_claims_that_want_to_be_alone_come_last(monkeypatch, tmp_path):
+    "They are measured here, when the engine has ended."
+    seen = []
+
+    def engine(claims, seed, settings):
+        seen.append([c.id for c in claims])
+        yield from lab.run_serial(claims, seed, settings)
+    monkeypatch.setitem(lab.EXECUTORS, "processes", engine)
+    one, two = lab.all_claims(ids=["salience.toy_ratio", "polyhedra.euler"])
+    card = lab.reproduce([replace(one, alone=True), two], executor="processes",
+                         out=tmp_path, progress=False)
+    assert seen == [[two.id]] and len(card.measurements) == 2
+
+
+@pytest.mark.skipif(not find_spec("ray"), reason="needs pip install 'litlab[parallel]'")
+@pytest.mark.parametrize("kind", ["ray", "parsl", "dask"])
+def test_engines_measure_the_same(kind, tmp_path):
+    "A claim on an engine of another sort has the value that it has here."
+    claims = lab.all_claims(ids=["polyhedra.euler"])
+    cards = [lab.reproduce(claims, executor=e, seed=4, out=tmp_path / e, progress=False)
+             for e in ("serial", kind)]
+    values = [[(m.id, m.value, m.verdict) for m in c.measurements] for c in cards]
+    assert values[0] == values[1]

@@ -1,7 +1,8 @@
 """Settings: defaults, file, environment; each mistake is named with its cure."""
 import pytest
 
-from litlab.core.settings import OPTIONS, extra_of, load_settings, require
+from litlab.core.extras import extra_of, require
+from litlab.core.settings import OPTIONS, load_settings
 
 
 def write(folder, text):

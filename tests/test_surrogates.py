@@ -306,7 +306,7 @@ def test_network_is_an_lstm():
     ({"predict": "point", "angles": "sin_cos"}, "angles must be 'raw' for"),
     ({"window": 1}, "window must be a whole number from 2"),
     ({"width": 0}, "width must be"), ({"steps": 1}, "steps must be"),
-    ({"batch_size": 0}, "batch_size must be"), ({"lr": 0.0}, "lr must be a finite number above 0"),
+    ({"batch_size": 0}, "batch_size must be"), ({"lr": 0.0}, "lr must be a finite"),
 ])
 def test_recurrent_settings(wrong, message):
     with pytest.raises(ValueError, match=message):
@@ -417,7 +417,7 @@ def test_encoding_names():
 @pytest.mark.parametrize("make, message", [
     (lambda: NextGeneration(lags=0), "(lags|degree) must be a whole number from 1"),
     (lambda: NextGeneration(degree=0), "(lags|degree) must be a whole number from 1"),
-    (lambda: NextGeneration(lags=4, warm_up=4), "warm_up must be a whole number from 5"),
+    (lambda: NextGeneration(lags=4, warm_up=4), "warm_up must be a whole .* from 5"),
     (lambda: NextGeneration(inputs="speeds"), "inputs must be 'differences'"),
     (lambda: EchoState(radius=1.0), "radius must be from 0 to below 1"),
     (lambda: EchoState(n_units=0), "n_units must be a whole number from 1"),

@@ -83,7 +83,7 @@ def shape(
     "A statement in words or a figure: the value is the share of cases where it holds."
     return Rule(1.0, 1.0, f"in all cases: {words}", "shape")
 
-# %% ../../nbs/core/claims.ipynb #9c61ecf3
+# %% ../../nbs/core/claims.ipynb #24bf37b1
 @dataclass(frozen=True)
 class Claim:
     "One published statement, made measurable."
@@ -100,6 +100,7 @@ class Claim:
     over_seeds: bool = False  # measured for several seeds; the value is their mean
     seconds: float = 1.0  # what it costs in the quick profile, about
     profile: str = "quick"  # the smallest profile that measures it
+    alone: bool = False  # measured when nothing else runs: it wants all cores
 
     @property
     def topic(self) -> str:

@@ -8,9 +8,10 @@ Docs: https://litlab.github.io/litlab/core/report.html.md"""
 __all__ = ['VERDICT_COLOURS', 'PAGE_STYLE', 'number', 'plot_scorecard', 'small_figure', 'scorecard_table', 'scorecard_summary',
            'scorecard_page']
 
-# %% ../../nbs/core/report.ipynb #52bc6487
+# %% ../../nbs/core/report.ipynb #e2965116
 import html
 import math
+import textwrap
 
 from matplotlib.axes import Axes
 
@@ -39,7 +40,7 @@ def number(
         return f"{value:.{digits}f} ± {spread:.{digits}f}"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
-# %% ../../nbs/core/report.ipynb #19470b62
+# %% ../../nbs/core/report.ipynb #510676d5
 def plot_scorecard(
     card,  # a Scorecard
     ax: Axes | None = None,  # an axis to draw on
@@ -52,8 +53,9 @@ def plot_scorecard(
         ax.text(x, 0, text, fontsize=9, fontweight="bold", va="center")
     for i, m in enumerate(rows, 1):
         colour = VERDICT_COLOURS[m.verdict]
-        for (x, _), text in zip(heads, (m.id, number(m.value, m.spread),
-                                        number(m.published), m.verdict)):
+        short = textwrap.shorten(number(m.published), 26, placeholder=" …")
+        for (x, _), text in zip(heads, (m.id, number(m.value, m.spread), short,
+                                        m.verdict)):
             ax.text(x, i, text, va="center", fontsize=9,
                     color=colour if text == m.verdict else COLOURS["grey"])
         ax.scatter(0.765, i, color=colour, s=28, clip_on=False)

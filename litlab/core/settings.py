@@ -6,17 +6,15 @@ Docs: https://litlab.github.io/litlab/core/settings.html.md"""
 
 # %% auto #0
 __all__ = ['PROFILE_OPTIONS', 'OPTIONS', 'RESERVED', 'Option', 'within', 'integer', 'number', 'choice', 'address', 'Settings',
-           'load_settings', 'require', 'extra_of']
+           'load_settings']
 
-# %% ../../nbs/core/settings.ipynb #91f9dde6
+# %% ../../nbs/core/settings.ipynb #3273b7ff
 import configparser
 import difflib
-import importlib
 import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, requires
 from importlib.resources import files
 from pathlib import Path
 from types import MappingProxyType, SimpleNamespace
@@ -90,11 +88,11 @@ def address(
         return text
     return read
 
-# %% ../../nbs/core/settings.ipynb #da287e11
+# %% ../../nbs/core/settings.ipynb #7186f9b7
 PROFILE_OPTIONS = {  # key: (reader, quick, full, help)
     "n_seeds": (integer(1, 100), 3, 5, "seeds behind each spread"),
-    "executor": (choice("serial", "processes"), "processes", "processes",
-                 "how claims are run"),
+    "executor": (choice("serial", "processes", "ray", "parsl", "dask"),
+                 "processes", "processes", "how claims are run"),
     "n_workers": (integer(0, 1024), 0, 0, "processes; 0 = one a core"),
     "polyhedra_n": (integer(200, 10**6), 2000, 20000, "polyhedra in a table"),
     "knots_n_fit": (integer(500, 313230), 48000, 250000, "knots a model is fitted on"),
@@ -105,6 +103,7 @@ PROFILE_OPTIONS = {  # key: (reader, quick, full, help)
     "dynamics_n_random": (integer(5, 10**4), 20, 100, "pendulums started anywhere"),
     "dynamics_seconds": (number(0.01, 100), 0.25, 1.0, "training, as a share of full"),
     "dynamics_n_seeds": (integer(1, 20), 1, 3, "seeds of a network"),
+    "parallel_trials": (integer(4, 10**4), 16, 100, "times a million darts"),
 }
 
 # %% ../../nbs/core/settings.ipynb #38c66e22
@@ -115,14 +114,21 @@ def _profile(
     return {k: Option(read, (quick, full)[which], text)
             for k, (read, quick, full, text) in PROFILE_OPTIONS.items()}
 
-# %% ../../nbs/core/settings.ipynb #152b01bd
+# %% ../../nbs/core/settings.ipynb #40939daf
 OPTIONS = {
     "quick": _profile(0),
     "full": _profile(1),
     "ray": {"address": Option(address("ray"), "", "a running cluster")},
     "dask": {"scheduler": Option(address("tcp", "tls"), "", "a running scheduler")},
     "parsl": {"provider": Option(choice("local", "slurm", "kubernetes"), "local",
-                                 "where blocks of workers are started")},
+                                 "where blocks of workers are started"),
+              "address": Option(str, "", "this machine, as the workers see it"),
+              "partition": Option(str, "", "of Slurm"),
+              "nodes_per_block": Option(integer(1, 10**5), 1, "nodes of a block"),
+              "walltime": Option(str, "00:10:00", "of a block, HH:MM:SS"),
+              "worker_init": Option(str, "", "shell line that prepares a node"),
+              "namespace": Option(str, "", "of Kubernetes"),
+              "image": Option(str, "", "container of Kubernetes")},
     "rabbitmq": {"url": Option(address("amqp", "amqps"), "", "broker", secret=True)},
     "sqs": {"endpoint": Option(address("http", "https"), "", "empty = Amazon's own"),
             "region": Option(str, "us-east-1", "region of the queues")},
@@ -253,35 +259,3 @@ def load_settings(
         _read_file(sections, file)
     _read_environ(sections, environ)
     return Settings(sections, profile)
-
-# %% ../../nbs/core/settings.ipynb #f4b732d4
-def require(
-    module: str,  # name of a module, such as torch or snappy
-):  # the module
-    """Import an optional package.
-
-    Raises ImportError that names the extra to install."""
-    try:
-        return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name != module.partition(".")[0]:
-            raise
-        raise ImportError(f"this needs {module}, which is not installed: "
-                          f"pip install 'litlab[{extra_of(module)}]'") from None
-
-# %% ../../nbs/core/settings.ipynb #8453adf6
-def extra_of(
-    module: str,  # name of a module
-) -> str:  # the first extra that brings it, "all" if none is known
-    "Which of the lab's extras brings a module, read from the package's own metadata."
-    package = module.partition(".")[0].replace("sklearn", "scikit-learn")
-    try:
-        lines = requires("litlab") or []
-    except PackageNotFoundError:
-        lines = []
-    for line in lines:
-        need, _, marker = line.partition(";")
-        name = need.strip().split("[")[0].split("<")[0].split(">")[0].split("=")[0]
-        if name == package and "extra ==" in marker:
-            return marker.split("extra ==")[1].strip(" '\"")
-    return "all"

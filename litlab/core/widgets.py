@@ -12,7 +12,7 @@ import hashlib
 import json
 from importlib.resources import files
 
-from .settings import require
+from .extras import require
 
 # %% ../../nbs/core/widgets.ipynb #39c3bfe8
 def front_end(

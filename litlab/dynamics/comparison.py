@@ -6,8 +6,8 @@ Docs: https://litlab.github.io/litlab/dynamics/comparison.html.md"""
 
 # %% auto #0
 __all__ = ['MODELS', 'DT', 'TRUE_STEP', 'STEP', 'THRESHOLD', 'MEASURED', 'PARAMS', 'check_comparison', 'stored_network',
-           'StoredNetwork', 'PendulumComparison', 'pendulum_model', 'compare_pendulum', 'between', 'bob_way',
-           'plot_separation', 'plot_energies', 'view_pendulum']
+           'StoredNetwork', 'PendulumComparison', 'start_exponent', 'pendulum_model', 'compare_pendulum', 'between',
+           'bob_way', 'plot_separation', 'plot_energies', 'view_pendulum']
 
 # %% ../../nbs/dynamics/comparison.ipynb #165ca006
 import json
@@ -19,14 +19,14 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.interpolate import CubicSpline
 
-# %% ../../nbs/dynamics/comparison.ipynb #28e7493e
+# %% ../../nbs/dynamics/comparison.ipynb #244b2f0a
 from ..core.checks import is_number
 from ..core.plots import COLOURS, axis, label, style
 from .chaos import (
-    SHIFTS, USUAL, lyapunov_exponent, perturbed_flow, torus_distance,
-    torus_features, valid_prediction_time)
+    SHIFTS, USUAL, case_exponent, lyapunov_exponent, perturbed_flow,
+    torus_distance, torus_features, valid_prediction_time)
 from .integrators import integrate
-from .systems import Pendulum, bobs
+from .systems import CASES, Pendulum, bobs
 from .trajectories import Surrogate, Trajectory
 
 # %% ../../nbs/dynamics/comparison.ipynb #00b402ac
@@ -89,7 +89,7 @@ class StoredNetwork(Surrogate):
             found.append(state)
         return np.stack(found, 1)
 
-# %% ../../nbs/dynamics/comparison.ipynb #4583e006
+# %% ../../nbs/dynamics/comparison.ipynb #842e09ae
 @dataclass(frozen=True, eq=False, repr=False)
 class PendulumComparison:
     "A true pendulum and a model from the same start; from `compare_pendulum`."
@@ -99,11 +99,14 @@ class PendulumComparison:
     separation: np.ndarray  # (steps,) in standard deviations
     valid_time: float  # s; the whole time if it never diverges
     exponent: float  # 1/s
+    case: str | None = None  # of CASES, whose exponent is a mean; None has one path
 
     def __repr__(self):
         way = "diverges at" if self.diverges else "holds for all"
+        rate = f"{self.exponent:.2f}/s" if self.case else (
+            f"about {self.exponent:.2f}/s, one path")
         return (f"PendulumComparison({self.model} {way} {self.valid_time:.2f} s, "
-                f"exponent {self.exponent:.2f}/s)")
+                f"exponent {rate})")
 
     @property
     def diverges(self) -> bool:
@@ -114,6 +117,18 @@ class PendulumComparison:
     def lyapunov_times(self) -> float:
         "The valid time in units of the time in which errors grow e-fold."
         return self.valid_time * self.exponent
+
+# %% ../../nbs/dynamics/comparison.ipynb #22e325aa
+def start_exponent(
+    theta1: float,  # degrees
+    theta2: float,  # degrees
+) -> tuple[float, str | None]:  # 1/s, and the name in CASES of such a start
+    "The mean of `case_exponent` for the essay's starts, of one path for all others."
+    for name, start in CASES.items():
+        if (theta1, theta2) == start:
+            return case_exponent(name).value, name
+    angles = np.radians([theta1, theta2])
+    return float(lyapunov_exponent(*angles, t_end=MEASURED)[0]), None
 
 # %% ../../nbs/dynamics/comparison.ipynb #bdf78758
 def pendulum_model(
@@ -130,7 +145,7 @@ def pendulum_model(
         return integrate(system, start, seconds, DT, DT, method="rk4")
     return perturbed_flow(start, shift, system, seconds, DT, STEP)
 
-# %% ../../nbs/dynamics/comparison.ipynb #89764fe3
+# %% ../../nbs/dynamics/comparison.ipynb #66c3b451
 def compare_pendulum(
     theta1: float = -60,  # degrees
     theta2: float = 60,  # degrees
@@ -146,10 +161,9 @@ def compare_pendulum(
     true = integrate(USUAL, start, seconds, DT, TRUE_STEP)
     predicted = pendulum_model(model, true, shift)
     valid = valid_prediction_time(predicted, true, THRESHOLD)
-    exponent = lyapunov_exponent(start[0], start[1], t_end=MEASURED)
     return PendulumComparison(
         model, true, predicted, torus_distance(predicted.state[0], true.state[0]),
-        float(valid[0]), float(exponent[0]))
+        float(valid[0]), *start_exponent(theta1, theta2))
 
 # %% ../../nbs/dynamics/comparison.ipynb #9d0197e1
 def between(

@@ -17,19 +17,19 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.integrate import DOP853
 
-# %% ../../nbs/dynamics/explorer.ipynb #a22bdcae
+# %% ../../nbs/dynamics/explorer.ipynb #312467f3
 from ..core.checks import is_number
 from ..core.plots import COLOURS, axis, label, style
-from ..core.settings import require
+from ..core.extras import require
 from ..core.widgets import front_end, widget_base
-from .chaos import SHIFTS, torus_scale
+from .chaos import SHIFTS, case_exponent, torus_scale
 from .comparison import (
     DT, MEASURED, MODELS, PARAMS, STEP, THRESHOLD, TRUE_STEP, check_comparison,
     stored_network, view_pendulum)
 from .systems import (
     CASES, Pendulum, Projectile, landing_point, projectile)
 
-# %% ../../nbs/dynamics/explorer.ipynb #5471c79d
+# %% ../../nbs/dynamics/explorer.ipynb #4dcb33b2
 def page_setup(
     seconds: int = 30,  # s that are computed ahead
 ) -> dict:  # of numbers, lists and texts
@@ -41,6 +41,7 @@ def page_setup(
             "scale": [float(v) for v in torus_scale()], "threshold": THRESHOLD,
             "models": list(MODELS), "shifts": list(SHIFTS),
             "cases": {k: list(v) for k, v in CASES.items()},
+            "exponents": {k: case_exponent(k).value for k in CASES},
             "network": stored_network()}
 
 # %% ../../nbs/dynamics/explorer.ipynb #8c1b4c52

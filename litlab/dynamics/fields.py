@@ -13,7 +13,7 @@ import numpy as np
 
 # %% ../../nbs/dynamics/fields.ipynb #8f6e91f2
 from ..core.claims import Result, at_least, claim
-from ..core.settings import require
+from ..core.extras import require
 from .chaos import torus_features
 from .integrators import ESSAY
 from .mechanics import (

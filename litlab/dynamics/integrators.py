@@ -18,7 +18,7 @@ from scipy.integrate import DOP853
 
 # %% ../../nbs/dynamics/integrators.ipynb #124540dd
 from ..core.checks import check_positive, check_whole
-from ..core.settings import require
+from ..core.extras import require
 from .trajectories import Trajectory, start_states
 
 # %% ../../nbs/dynamics/integrators.ipynb #3690d64b

@@ -1,4 +1,4 @@
-"""Given 64 flights, and asked for the change of a move, a random network with one linear solve lands thirty other shots within a hundredth of a percent; asked for the next point, no number of flights is enough.
+"""Given 64 flights, and asked for the change of a move, a random network with one linear solve lands thirty other shots within a hundredth of a percent; for a network that is asked for the next point, 64 flights are not enough.
 
 Docs: https://litlab.github.io/litlab/dynamics/landings.html.md"""
 

@@ -359,7 +359,8 @@ function sentence(setup, found, name, lambda) {
     ? `The model holds for all ${seconds} s.`
     : `The model diverges at ${found.valid.toFixed(2)} s${times}` +
       (found.lost === null ? "." : `; it left the domain at ${found.lost.toFixed(2)} s.`);
-  const over = `exponent about ${number(lambda, 2)}/s, over ${setup.measured} s`;
+  const over = found.named ? `exponent ${number(lambda, 2)}/s, a mean over many paths`
+    : `exponent about ${number(lambda, 2)}/s, of one path of ${setup.measured} s`;
   const chaos = lambda === null ? "Lyapunov time: being measured."
     : regular ? `No chaos seen from this start (${over}).`
       : `Lyapunov time ${number(1 / lambda, 2)} s (${over}).`;
@@ -467,7 +468,10 @@ function render({ model, el }) {
     const [theta1, theta2] = ["theta1", "theta2"].map(name => model.get(name));
     const key = `${theta1} ${theta2}`;
     found = compare(setup, theta1, theta2, model.get("model"), model.get("shift"));
-    lambda = measured.has(key) ? measured.get(key) : null;
+    const at = Object.keys(cases).find(
+      name => cases[name][0] === theta1 && cases[name][1] === theta2);
+    found.named = at !== undefined;
+    lambda = found.named ? setup.exponents[at] : measured.has(key) ? measured.get(key) : null;
     measuring = lambda === null ? { key, rest: lyapunov(setup, theta1, theta2) } : null;
     controls();
     say();

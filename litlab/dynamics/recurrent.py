@@ -16,7 +16,7 @@ from tqdm.auto import tqdm
 
 # %% ../../nbs/dynamics/recurrent.ipynb #94760191
 from ..core.checks import check_positive, check_whole
-from ..core.settings import require
+from ..core.extras import require
 from .trajectories import Surrogate, encode_angles
 
 # %% ../../nbs/dynamics/recurrent.ipynb #2758e7a3

@@ -15,7 +15,7 @@ import pandas as pd
 
 # %% ../../nbs/explain/agreement.ipynb #c3de8287
 from ..core.claims import Result, at_least, at_most, claim
-from ..core.settings import require
+from ..core.extras import require
 from .explanations import (
     agreement, edge_attributions, nitrogen_bonds)
 from .graphs import (

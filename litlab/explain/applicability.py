@@ -16,7 +16,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 # %% ../../nbs/explain/applicability.ipynb #64af209e
-from ..core.settings import require
+from ..core.extras import require
 from .graphs import as_graphs
 from .molecules import OUTCOMES, canonical_smiles
 

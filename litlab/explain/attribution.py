@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 
 # %% ../../nbs/explain/attribution.ipynb #a33915a0
 from ..core.plots import COLOURS, axis, label
-from ..core.settings import require
+from ..core.extras import require
 from ..core.widgets import front_end, widget_base
 from .gradients import as_baselines, as_table
 

@@ -21,7 +21,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from ..core.plots import COLOURS, axis, label
-from ..core.settings import require
+from ..core.extras import require
 from .gradients import as_baselines, as_table, predict, target_index
 
 # %% ../../nbs/explain/axioms.ipynb #79dafec7

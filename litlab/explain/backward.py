@@ -14,7 +14,7 @@ from collections import namedtuple
 import numpy as np
 
 # %% ../../nbs/explain/backward.ipynb #9a11b021
-from ..core.settings import require
+from ..core.extras import require
 from .networks import MutagenicityNet
 
 # %% ../../nbs/explain/backward.ipynb #335b37ac

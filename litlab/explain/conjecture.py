@@ -16,7 +16,7 @@ import pandas as pd
 
 # %% ../../nbs/explain/conjecture.ipynb #60f5810f
 from ..core.claims import Result, claim, shape
-from ..core.settings import require
+from ..core.extras import require
 from .census import INVARIANTS, link_invariants, load_knots, with_slope
 from .diagrams import load_snappy
 from .knots import ESSAY, TRANSLATIONS, check_knots, mirror_image

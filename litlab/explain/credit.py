@@ -19,7 +19,7 @@ from scipy import stats
 # %% ../../nbs/explain/credit.ipynb #07cfb81e
 from ..core.claims import Result, at_least, claim
 from ..core.plots import COLOURS, axis, label
-from ..core.settings import require
+from ..core.extras import require
 from .explanations import edge_attributions
 from .graphs import load_mutagenicity, matched_bonds
 from .groups import GROUPS, group_bonds

@@ -15,7 +15,7 @@ from unittest.mock import patch
 
 import numpy as np
 
-from ..core.settings import require
+from ..core.extras import require
 
 # %% ../../nbs/explain/diagrams.ipynb #17566676
 CENSUS_COUNTS = {

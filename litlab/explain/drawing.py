@@ -18,7 +18,7 @@ from matplotlib.colors import to_rgb
 
 # %% ../../nbs/explain/drawing.ipynb #88f91cbd
 from ..core.plots import COLOURS
-from ..core.settings import require
+from ..core.extras import require
 from .strips import (
     ELEMENT_COLOURS, MoleculePicture, as_numbers, check_size, checked_weights, dot_svg,
     inner_svg, label_svg, number_text, rows_of_boxes, scale_svg, shares, strip_svg,

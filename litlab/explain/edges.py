@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from tqdm.auto import tqdm
 
 # %% ../../nbs/explain/edges.ipynb #162a078b
-from ..core.settings import require
+from ..core.extras import require
 from .backward import suits, two_passes
 from .graphs import MoleculeGraphs, as_graphs, batch_graphs
 from .networks import call_model, takes

@@ -17,7 +17,7 @@ from scipy.stats import rankdata
 
 # %% ../../nbs/explain/explanations.ipynb #418270ab
 from ..core.claims import Result, at_least, at_most, claim
-from ..core.settings import require
+from ..core.extras import require
 from .edges import (
     Score, explain_portion, frozen, in_portions, integrated_edge_gradients,
     integrated_node_gradients, one_core, saliency_of_edges)

@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass
 
 # %% ../../nbs/explain/explorer.ipynb #780ac77c
-from ..core.settings import require
+from ..core.extras import require
 from ..core.widgets import front_end, widget_base
 from .drawing import draw_molecule
 from .explanations import edge_attributions

@@ -12,7 +12,7 @@ import math
 from contextlib import contextmanager
 from numbers import Integral, Real
 
-from ..core.settings import require
+from ..core.extras import require
 
 # %% ../../nbs/explain/gradients.ipynb #da5f0f9c
 torch = require("torch")

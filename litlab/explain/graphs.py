@@ -9,22 +9,21 @@ __all__ = ['Chem', 'torch', 'pyg_data', 'TRUTH', 'BOND_KINDS', 'require_pyg', 'M
            'matched_bonds', 'molecule_graphs', 'known_bonds', 'as_graphs', 'GraphBatch', 'batch_graphs',
            'load_mutagenicity']
 
-# %% ../../nbs/explain/graphs.ipynb #18d59789
-import sys
+# %% ../../nbs/explain/graphs.ipynb #2f0780bf
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 
-# %% ../../nbs/explain/graphs.ipynb #670477fc
+# %% ../../nbs/explain/graphs.ipynb #6f25f556
 from ..core.data import find_data
-from ..core.settings import require
+from ..core.extras import require, require_without
 from .molecules import (
     ELEMENTS, OUTCOMES, archive_is_here, check_elements, molecules_from_facts,
     mutagenicity_table, parse_smiles, read_tudataset)
 
-# %% ../../nbs/explain/graphs.ipynb #0e2526ee
+# %% ../../nbs/explain/graphs.ipynb #b1e18d28
 Chem, torch = require("rdkit.Chem"), require("torch")
 
 def require_pyg(
@@ -33,14 +32,7 @@ def require_pyg(
     """Import a part of PyTorch Geometric; ImportError that names the extra.
 
     PyG loads fsspec, which takes the knots' SnapPy for a compressor of that name."""
-    known = sys.modules.get("snappy")
-    sys.modules["snappy"] = None
-    try:
-        return require(module)
-    finally:
-        del sys.modules["snappy"]
-        if known:
-            sys.modules["snappy"] = known
+    return require_without(module, "snappy")
 
 pyg_data = require_pyg()
 

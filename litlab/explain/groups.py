@@ -19,7 +19,7 @@ import pandas as pd
 
 # %% ../../nbs/explain/groups.ipynb #0c8fa043
 from ..core.claims import Result, at_least, at_most, claim, close_to, shape
-from ..core.settings import require
+from ..core.extras import require
 from .graphs import load_mutagenicity, matched_bonds
 from .odds import enrichment, ratio_end, spell_ratio
 

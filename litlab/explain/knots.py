@@ -19,7 +19,7 @@ from matplotlib.axes import Axes
 # %% ../../nbs/explain/knots.ipynb #70dcf4b3
 from ..core.claims import Result, at_most, claim, close_to, shape
 from ..core.plots import COLOURS, axis, label
-from ..core.settings import require
+from ..core.extras import require
 from .census import INVARIANTS, check_knots, knot_table, load_knots
 
 # %% ../../nbs/explain/knots.ipynb #723e8b79

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 # %% ../../nbs/explain/masks.ipynb #0d21ab28
-from ..core.settings import require
+from ..core.extras import require
 from .backward import suits, two_passes
 from .edges import frozen, in_portions
 from .graphs import MoleculeGraphs, as_graphs, batch_graphs

@@ -19,7 +19,7 @@ import pandas as pd
 
 # %% ../../nbs/explain/molecules.ipynb #3e9c953e
 from ..core.data import find_data, load_table, write_table
-from ..core.settings import require
+from ..core.extras import require
 
 # %% ../../nbs/explain/molecules.ipynb #64a8f367
 Chem, rdBase = require("rdkit.Chem"), require("rdkit.rdBase")

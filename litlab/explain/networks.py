@@ -17,7 +17,7 @@ from pathlib import Path
 
 # %% ../../nbs/explain/networks.ipynb #177b3de5
 from ..core.data import replace_file
-from ..core.settings import require
+from ..core.extras import require
 from .graphs import BOND_KINDS, ELEMENTS, require_pyg
 
 # %% ../../nbs/explain/networks.ipynb #e932738f

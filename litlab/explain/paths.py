@@ -9,7 +9,7 @@ __all__ = ['torch', 'path_attributions', 'corner_path', 'two_paths', 'measure_pa
 
 # %% ../../nbs/explain/paths.ipynb #3550570b
 from ..core.claims import Result, at_most, claim, shape
-from ..core.settings import require
+from ..core.extras import require
 from .axioms import random_network
 from .gradients import as_baselines, as_table, predict, target_index
 from .salience import ESSAY, integrated_gradients

@@ -17,7 +17,7 @@ import pandas as pd
 
 # %% ../../nbs/explain/planted.ipynb #c48edc6a
 from ..core.claims import Result, at_least, claim
-from ..core.settings import require
+from ..core.extras import require
 from .explanations import (
     Agreement, agreement, edge_attributions, nitrogen_bonds)
 from .graphs import (

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from ..core.claims import Result, at_least, at_most, claim, shape
-from ..core.settings import require
+from ..core.extras import require
 from .families import FAMILIES, polyhedra_table, random_polyhedron
 from .laws import Relation, check_columns, discover_relation
 from .salience import integrated_gradients, saliency

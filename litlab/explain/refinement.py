@@ -11,7 +11,7 @@ __all__ = ['torch', 'pyg_nn', 'refine_colours', 'MergedBatch', 'merge_alike', 'M
 from dataclasses import dataclass
 
 # %% ../../nbs/explain/refinement.ipynb #273e0653
-from ..core.settings import require
+from ..core.extras import require
 from .graphs import GraphBatch, as_graphs, batch_graphs, require_pyg
 
 # %% ../../nbs/explain/refinement.ipynb #c4e2d956

@@ -18,7 +18,7 @@ import numpy as np
 
 # %% ../../nbs/explain/salience.ipynb #26d36a88
 from ..core.claims import Result, at_least, at_most, claim, close_to, shape
-from ..core.settings import require
+from ..core.extras import require
 from .attribution import attribution_widget, workbench
 from .axioms import (
     PaperNetwork, equivalent_network, implementation_invariance_gap, random_network,

@@ -22,7 +22,7 @@ from scipy import stats
 # %% ../../nbs/explain/toxicophores.ipynb #0a388f2e
 from ..core.claims import Result, at_least, claim, close_to
 from ..core.data import cache_folder, load_table, write_table
-from ..core.settings import require
+from ..core.extras import require
 from . import networks, training
 from .graphs import load_mutagenicity
 from .networks import BondNet, MutagenicityNet

@@ -19,7 +19,7 @@ from tqdm.auto import tqdm
 
 # %% ../../nbs/explain/training.ipynb #bb82c334
 from ..core.plots import COLOURS, axis, label
-from ..core.settings import require
+from ..core.extras import require
 from .graphs import MoleculeGraphs, as_graphs, batch_graphs
 from .networks import (
     call_model, load_checkpoint, save_checkpoint, takes)

@@ -20,7 +20,7 @@ from tqdm.auto import tqdm
 
 # %% ../../nbs/explain/validation.ipynb #25e4eb94
 from ..core.plots import COLOURS, axis, label
-from ..core.settings import require
+from ..core.extras import require
 from .graphs import MoleculeGraphs
 from .networks import load_checkpoint, save_checkpoint
 from .training import PLAIN_PLAN, History, Plan, accuracy, fit, predict
