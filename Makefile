@@ -26,7 +26,7 @@ EXTRAS_run := torch,knots,graphs,dynamics,parallel,docs
 EXTRAS_lab := torch,knots,graphs,dynamics,parallel,docs,lab
 EXTRAS_test := all
 
-.PHONY: help run test lab docs notebooks export readme clean browser
+.PHONY: help run test lab docs notebooks export readme frames clean browser
 
 help:  ## list the jobs
 	@echo "The first job on a machine also installs what it needs: 1 to 4 minutes."
@@ -76,6 +76,11 @@ readme: $(VENV)/.run $(CARD)  ## write README.md and its four pictures (20 secon
 	@$(BIN)/python tools/molecule.py
 	@$(BIN)/python tools/pendulum.py
 	@$(BIN)/python tools/readme.py
+
+frames: $(VENV)/.run  ## time pandas, Modin and polars again, in .venv-modin (10 min)
+	@$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .venv-modin
+	@$(BIN)/uv pip install --quiet --python .venv-modin/bin/python "modin[ray]" polars -e .
+	@.venv-modin/bin/python tools/frames.py
 
 clean:  ## remove the site and what tools leave behind; .venv and reports/ stay
 	@rm -rf _proc _docs build dist nbs/scorecard.qmd nbs/nbdev.yml

@@ -185,6 +185,14 @@ def test_gravity_alone():
     ({"t_end": 0.01}, "at least dt"), ({"t_end": np.inf}, "t_end must"),
     ({"method": "euler"}, "dop853, rk4"), ({"kind": 7}, "use Pendulum"),
     ({"parameters": (1.0, 2.0)}, "use Pendulum"), ({"initial": []}, "initial"),
+    ({"parameters": (-1, 1, 1, 1, 9.8)}, "parameter 0 must"),
+    ({"parameters": (1, 1, 1, 1, 0)}, "parameter 4 must"),
+    ({"kind": PROJECTILE, "parameters": (-0.1, 9.8)}, "parameter 0 must"),
+    ({"kind": PROJECTILE, "parameters": (0, np.nan)}, "parameter 1 must"),
+    ({"initial": [1.1e6, 0, 0, 0]}, "a million rad"),
+    ({"initial": [0, -1e7, 0, 0]}, "a million rad"),
+    ({"dt": 1e300, "t_end": 1e300}, "a million"),
+    ({"dt": 1e5, "t_end": 1e5}, "a million"), ({"t_end": 1e308}, "smaller t_end"),
     ({"initial": [0, 0, 0]}, "initial"), ({"initial": [0, np.nan, 0, 0]}, "finite"),
     ({"initial": [0, 0, -np.inf, 0]}, "finite")])
 def test_refused_by_solve(wrong, words):
@@ -285,10 +293,11 @@ def test_all_shots_have_the_same_moments_and_land():
 
 
 def test_landing_point():
-    y = [[0, 1, -1], [0, 1, 1], [0, -1, 1], [0, np.nan, np.nan], [2, 0, -4]]
-    x = [[0, 2, 4], [0, 1, 2], [7, 9, 9], [0, np.nan, np.nan], [0, 1, 2]]
+    y = [[0, 1, -1], [0, 1, 1], [0, -1, 1], [0, np.nan, np.nan], [2, 0, -4],
+         [2, -2, -4]]
+    x = [[0, 2, 4], [0, 1, 2], [7, 9, 9], [0, np.nan, np.nan], [0, 1, 2], [0, 2, 4]]
     path = Trajectory(np.arange(3.0), np.stack([y, x], -1), ("y", "x"))
-    assert str(landing_point(path)) == "[ 3. nan  7. nan  1.]"
+    assert str(landing_point(path)) == "[ 3. nan nan nan  1.  1.]"
     with pytest.raises(ValueError, match="names"):
         landing_point(double_pendulum(0, 1, t_end=1))
 
@@ -334,6 +343,7 @@ def test_exponents_do_not_depend_on_the_neighbour():
 
 
 @pytest.mark.parametrize("wrong", [{"t_end": 0.1}, {"t_end": -1}, {"every": 0.501},
+                                   {"t_end": 0.4}, {"every": 1e300, "t_end": 1e300},
                                    {"distance": 0}, {"step": np.nan}])
 def test_refused_by_the_exponent(wrong):
     with pytest.raises(ValueError, match="must be"):
@@ -423,8 +433,9 @@ def test_systems_that_are_too_fast_or_of_another_kind():
     assert np.isfinite(torus_scale(light)).all()
     with pytest.raises(ValueError, match="smaller step"):
         lyapunov_exponent(1, 1, omega1=1e5, t_end=5)
-    with pytest.raises(ValueError, match="another distance"):
-        lyapunov_exponent(1, 1, t_end=5, distance=1e-300)
+    for distance in (1e-300, 9e-11, 0.02):
+        with pytest.raises(ValueError, match="distance must be from 1e-10 to 0.01"):
+            lyapunov_exponent(1, 1, t_end=5, distance=distance)
     for call in (double_pendulum, lyapunov_exponent):
         with pytest.raises(ValueError, match="must be a Pendulum"):
             call(1, 1, system=Projectile())
@@ -462,3 +473,84 @@ def test_forecasts_are_trajectories():
         valid_prediction_time(None, true)
     with pytest.raises(ValueError, match="equal rows"):
         integrate(Pendulum(), [[1, 2, 3, 4], [1, 2]])
+
+
+# what can't be is refused by name
+
+def test_a_system_is_checked_wherever_it_is_taken():
+    start = [0.1, 0.2, 0, 0]
+    for call in (lambda s: integrate(s, start), lambda s: growth(start, s),
+                 lambda s: perturbed_flow(start, system=s), torus_scale,
+                 lambda s: yardsticks(start, s), lambda s: accelerations(s, start)):
+        with pytest.raises(ValueError, match="system is unknown: use Pendulum"):
+            call("heavy")
+    for call in (lambda s: perturbed_flow(start, system=s), torus_scale):
+        with pytest.raises(ValueError, match="use Pendulum .got Projectile"):
+            call(Projectile())
+    far = [2e6, 0, 0, 0]
+    for call in (lambda: growth(far), lambda: accelerations(Pendulum(), far),
+                 lambda: lyapunov_exponent(0, -2e6), lambda: double_pendulum(2e6, 0)):
+        with pytest.raises(ValueError, match="a million rad"):
+            call()
+    assert np.isfinite(integrate(Projectile(), [2e6, 0, 1, 1], 1).state).all()
+
+
+def test_a_scale_is_that_of_the_true_system():
+    "Not that of the usual masses, nor of those of the forecast."
+    unit, start = Pendulum(1, 1, 1, 1), starts_at_rest(3)
+    true = integrate(unit, start, 10)
+    wrong = true.state + 0.5 * true.t[:, None] * [0, 0, 1, 0]
+    guess = Trajectory(true.t, wrong, true.names, true.units)
+    own, usual = (valid_prediction_time(guess, true, scale=torus_scale(s))
+                  for s in (unit, Pendulum()))
+    np.testing.assert_array_equal(valid_prediction_time(guess, true), own)
+    assert (own != usual).all()
+
+
+def test_short_and_long_steps_of_flights():
+    for wrong in ({"step": None}, {"step": "x"}, {"dt": None}, {"dt": np.nan}):
+        with pytest.raises(ValueError, match=f"{next(iter(wrong))} must be"):
+            projectile(30, 500, **wrong)
+    with pytest.raises(ValueError, match="dt must be a whole number of steps"):
+        projectile(30, 500, dt=1e300)
+    with pytest.raises(ValueError, match="fewer steps"):
+        projectile(30, 500, Projectile(g=1e-308))
+    assert np.isnan(landing_point(projectile(0.1, 300)))  # down within one step
+    fine = projectile(0.1, 300, dt=0.0025, step=0.0025)
+    finer = projectile(0.1, 300, dt=0.0001, step=0.0001)
+    assert landing_point(fine)[0] == pytest.approx(landing_point(finer)[0], rel=1e-3)
+    assert landing_point(finer)[0] == pytest.approx(30.4, abs=0.05)
+
+
+def test_too_long_an_exponent_is_refused_at_once():
+    with pytest.raises(ValueError, match="fewer steps"):
+        growth([1, 1, 0, 0], t_end=1e300)
+
+
+@pytest.mark.parametrize("seed", [-1, None, 1.5, True])
+def test_seeds_are_whole_numbers_from_zero(seed):
+    for call in (lambda: starts_at_rest(3, seed), lambda: case_exponent("calm", seed),
+                 lambda: torus_scale.__wrapped__(seed=seed)):
+        with pytest.raises(ValueError, match="seed must be a whole number from 0"):
+            call()
+
+
+def test_ragged_angles():
+    with pytest.raises(ValueError, match="one shape"):
+        double_pendulum([[1, 2], [3]], 1)
+
+
+@pytest.mark.parametrize("wrong, words", [
+    ({"t": [0, np.nan]}, "t must"), ({"t": [[0, 1]]}, "t must"), ({"t": 3}, "t must"),
+    ({"names": ("x",)}, "names must"), ({"names": ("x", "x")}, "names must"),
+    ({"energy": np.zeros((2, 2))}, r"energy must be of shape \(3, 2\)"),
+    ({"failed": np.zeros(2, bool)}, r"failed must be of shape \(3,\)"),
+    ({"failed": True}, "failed must"), ({"t": [0, 1, 2]}, "each of 3 moments")])
+def test_parts_of_a_trajectory_belong_together(wrong, words):
+    whole = {"t": [0, 1], "state": np.zeros((3, 2, 2)), "names": ("x", "y"),
+             "energy": np.zeros((3, 2)), "failed": [False, True, False]}
+    path = Trajectory(**whole)
+    assert path.t.tolist() == [0, 1] and path.failed.tolist() == [False, True, False]
+    assert len(path[[0, 2]]) == 2
+    with pytest.raises(ValueError, match=words):
+        Trajectory(**whole | wrong)

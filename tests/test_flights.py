@@ -336,3 +336,35 @@ def test_map_shows_each_flight_in_its_place():
     assert ax.collections[0].get_offsets().tolist() == [[4.0, 5.0]]
     with pytest.raises(ValueError, match="30"):
         plot_error_map(errors[:20])
+
+
+# what can't be is refused by name
+
+@pytest.mark.parametrize("given", [-1, 0, None, 2.5])
+def test_given_states_are_a_whole_number(given, unseen):
+    with pytest.raises(ValueError, match="given must be a whole number from 1"):
+        path_errors(Oracle(unseen), unseen, given)
+
+
+@pytest.mark.parametrize("share", [0, -1, np.nan])
+def test_shares_are_above_zero(share):
+    for call in (lambda: flights.told_errors(a_run(), SHOTS[1], share=share),
+                 lambda: essay_network(1, True, share), lambda: taught(BEST, 1, share)):
+        with pytest.raises(ValueError, match="seconds must be a finite number above 0"):
+            call()
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, True])
+def test_seeds_are_whole_numbers_from_zero(seed):
+    for call in (grid_shots, fresh_grid):
+        with pytest.raises(ValueError, match="seed must be a whole number from 0"):
+            call(seed)
+    with pytest.raises(ValueError, match="seed must be"):
+        fresh_grid(None)
+
+
+def test_flights_too_short_for_shares():
+    with pytest.raises(ValueError, match="at least 0.05 s"):
+        flight_shares(0.01, 100)
+    with pytest.raises(ValueError, match="system must be a Projectile"):
+        flight_shares(30, 500, system=[])

@@ -182,10 +182,10 @@ def test_two_seconds_of_a_random_system(p, theta1, theta2):
 def test_found_law_follows_the_path_on():
     "From 2 s of the worst start, for 15 s more, with its energy."
     true = integrate(Pendulum(), FAILS, 17.0, 0.05, 0.00625)
-    short = replace(true, t=true.t[:41], state=true.state[:, :41])
+    short = replace(true, t=true.t[:41], state=true.state[:, :41], energy=None)
     for terms, least in (("given", 15.0), ("blind", 12.0)):
         rolled = EnergyLaw(terms).fit(short).rollout(true.state[:, 40], 300)
-        rest = replace(true, t=true.t[40:], state=true.state[:, 40:])
+        rest = replace(true, t=true.t[40:], state=true.state[:, 40:], energy=None)
         assert valid_prediction_time(rolled, rest)[0] >= least
         assert energy_drift(Pendulum().parameters, rolled.state)[0] < 1e-6
 
@@ -323,7 +323,7 @@ def test_data_too_coarse(paths):
     coarse = integrate(Pendulum(), FAILS, 2.0, 0.025)
     with pytest.raises(ValueError, match="at most 0.0125 s .* integrate with dt"):
         MechanicsRidge().fit(coarse)
-    short = replace(paths, t=paths.t[:8], state=paths.state[:, :8])
+    short = replace(paths, t=paths.t[:8], state=paths.state[:, :8], energy=None)
     with pytest.raises(ValueError, match="at least 9 steps .* integrate longer"):
         MechanicsRidge().fit(short)
 
@@ -731,3 +731,38 @@ def test_claims(monkeypatch):
     assert used[0][0].order == 20 and [u[0] for u in used[-2:]] == [(0.5, 1), (0.5, 2)]
     assert all(isinstance(u[0], FoundLaw) for u in used[:7])
     assert values["dynamics.energy_law_noise_vpt"].spread < 1e-12
+
+
+# what can't be is refused by name
+
+def test_chaotic_is_above_a_tenth(monkeypatch):
+    rates = np.array([0.09, 0.11, 0.2, 0.29, 0.5])
+    monkeypatch.setattr(mechanics, "lyapunov_exponent", lambda *angles: rates)
+    start, rate = chaotic_starts.__wrapped__(5, 3)
+    np.testing.assert_array_equal(rate, rates[1:])
+    np.testing.assert_array_equal(start, starts_at_rest(5, 3)[1:])
+
+
+@pytest.mark.parametrize("dt", [0, -1, np.nan, True, None])
+def test_differences_need_a_step(dt):
+    with pytest.raises(ValueError, match="dt must be"):
+        central_difference(np.zeros((1, 9, 2)), dt)
+
+
+def test_no_median_of_nothing():
+    with pytest.raises(ValueError, match="times must be a whole number from 1"):
+        median_result([])
+
+
+@pytest.mark.parametrize("seed", [-1, None, 1.5])
+def test_seeds_are_whole_numbers_from_zero(seed, paths):
+    for call in (lambda: random_paths(2, seed), lambda: chaotic_starts(3, seed),
+                 lambda: noisy(paths, 0.1, seed)):
+        with pytest.raises(ValueError, match="seed must be a whole number from 0"):
+            call()
+
+
+@pytest.mark.parametrize("t_end", [0, -1, np.nan, None, True, np.inf])
+def test_forecasts_need_an_end(t_end):
+    with pytest.raises(ValueError, match="t_end must be"):
+        forecast_times(Breaks([1]), starts_at_rest(1), np.ones(1), t_end)

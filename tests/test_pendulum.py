@@ -382,3 +382,48 @@ def test_claims_of_the_border(small, monkeypatch):
     assert "0.00" in network.note and "1.00" in essay.note
     for claim in (stability.stable_region.claim, stability.stable_region_essay.claim):
         assert claim.rule.holds(0.5) and not claim.rule.holds(0.49)
+
+
+# the pendulum that a model has learned
+
+def test_truth_is_of_the_pendulum_that_was_learned():
+    "A regression of another pendulum is judged against that one."
+    unit = Pendulum(1, 1, 1, 1)
+    paths = integrate(unit, starts_at_rest(20, 7) / 2, 4.0, 0.0125)
+    model, start = MechanicsRidge(order=4).fit(paths), starts_at_rest(4, 8) / 2
+    true, forecast = chaos.side_by_side(model, start, 2.0)
+    exact = integrate(unit, start, 2.0, 0.0125, 0.00625)
+    np.testing.assert_array_equal(true.state, exact.state)
+    assert true.system == unit
+    assert (chaos.followed(model, start, 2.0) == 2.0).all()
+    model.system_ = None  # as from a file: the usual one
+    assert chaos.side_by_side(model, start, 1.0)[0].system == Pendulum()
+    model.system_ = "heavy"
+    with pytest.raises(ValueError, match="use Pendulum .got 'heavy'"):
+        chaos.followed(model, start)
+
+
+@pytest.mark.parametrize("t_end", [0, -1, np.nan, None, True, np.inf])
+def test_comparisons_need_an_end(t_end):
+    for call in (lambda: chaos.side_by_side(Exact(), starts_at_rest(1), t_end),
+                 lambda: chaos.followed(Exact(), starts_at_rest(1), t_end),
+                 lambda: stability.holding_times(Exact(), 3, t_end),
+                 lambda: stability.stability_map(3, 1.0, 0, t_end),
+                 lambda: chaos.case_exponent("calm", t_end=t_end)):
+        with pytest.raises(ValueError, match="t_end must be"):
+            call()
+
+
+@pytest.mark.parametrize("share", [0, -0.5, np.nan])
+def test_shares_are_above_zero(share, monkeypatch):
+    monkeypatch.setattr(stability, "lyapunov_exponent", None)  # checked before that
+    for call in (lambda: pendulum.essay_model("calm", share),
+                 lambda: stability.stability_map(3, share)):
+        with pytest.raises(ValueError, match="share must be a finite number above 0"):
+            call()
+
+
+def test_too_large_a_square():
+    for n in (1003, 10**9 + 1, 3.0, None):
+        with pytest.raises(ValueError, match="n must be a whole number"):
+            stability.square_starts(n)

@@ -16,10 +16,13 @@ from litlab.core.plots import COLOURS as INKS, PAGES, contrast_ratio
 from litlab.core.widgets import front_end, script_json
 from litlab.dynamics.chaos import SHIFTS, case_exponent, lyapunov_exponent
 from litlab.dynamics.comparison import (
-    DT, MODELS, THRESHOLD, StoredNetwork, compare_pendulum)
+    DT, MODELS, THRESHOLD, StoredNetwork, compare_pendulum, pendulum_model,
+    stored_network)
 from litlab.dynamics.explorer import (
     explore_pendulum, explore_projectile, page_setup, view_pendulum, view_projectile)
-from litlab.dynamics.systems import CASES, Pendulum, projectile
+from litlab.dynamics.integrators import integrate
+from litlab.dynamics.reservoirs import NextGeneration
+from litlab.dynamics.systems import CASES, Pendulum, Projectile, projectile
 from litlab.dynamics.trajectories import LinearStep
 
 import pendulum
@@ -527,3 +530,37 @@ def restart(page):
     page.wait_for_timeout(500)
     page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]',
                            timeout=60_000)
+
+
+def test_flights_too_short_for_a_model():
+    "The truth alone is drawn, and says so; it is fine enough to land where it does."
+    model = NextGeneration(degree=1).fit(projectile(30, 500).select("x", "y"))
+    for angle, speed, land in ((1, 500, 401), (2, 100, 64), (0.1, 300, 30)):
+        lines = view_projectile(angle, speed, model).axes[0].lines
+        assert [line.get_label() for line in lines] == [
+            f"true: lands at {land} m", "flight too short for the model"]
+    alone = view_projectile(0.1, 300).axes[0].lines
+    assert alone[0].get_label() == "true: lands at 30 m" and len(alone) == 1
+    assert len(alone[0].get_xdata()) > 30
+    assert len(view_projectile(30, 500, model).axes[0].lines) == 2
+    for system in ([], 0):
+        with pytest.raises(ValueError, match="system must be a Projectile"):
+            view_projectile(system=system)
+
+
+@needs_anywidget
+def test_a_slider_may_ask_for_too_short_a_flight():
+    model = NextGeneration(degree=1).fit(projectile(30, 500).select("x", "y"))
+    angle, _, picture = explore_projectile(30, 500, model).children
+    seen = bytes(picture.value)
+    angle.value = 1
+    assert bytes(picture.value) != seen
+
+
+def test_unknown_models_and_systems():
+    true = integrate(Pendulum(), [0.1, 0.2, 0, 0], 1)
+    with pytest.raises(ValueError, match="model must be one of network.*'lstm'"):
+        pendulum_model("lstm", true, 1e-5)
+    for system in ("heavy", Projectile()):
+        with pytest.raises(ValueError, match="system is unknown: use Pendulum"):
+            StoredNetwork(stored_network(), system)

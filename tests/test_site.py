@@ -169,6 +169,15 @@ def test_equations_are_mathml(pages, site):
     assert text.count('<span class="equation-number">') == 2
 
 
+def test_source_of_functions_is_folded(pages, site):
+    "Their signatures stand in the text; the source is a click away."
+    open_ones = {name for name in pages if build_site.SOURCE.search(
+        (site / name).read_text(encoding="utf-8"))}
+    folded = (site / "core/checks.html").read_text(encoding="utf-8").count(
+        "<summary>Exported source")
+    assert not open_ones and folded >= 3
+
+
 def test_formulas():
     made = build_site.FORMULA.sub(build_site.formula, (
         r'<span class="math inline">\(a &lt; b\)</span> <span class="math display">'

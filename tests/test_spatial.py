@@ -95,7 +95,9 @@ def test_seeds():
 
 @pytest.mark.parametrize(("given", "named"), [
     ({"n_places": 3}, "n_places"), ({"n_days": 1}, "n_days"),
-    ({"n_places": 8.5}, "n_places"), ({"n_days": True}, "n_days")])
+    ({"n_places": 8.5}, "n_places"), ({"n_days": True}, "n_days"),
+    ({"n_places": 10**9}, "n_places"), ({"n_days": 10**9}, "n_days"),
+    ({"n_places": "many"}, "n_places"), ({"n_places": None}, "n_places")])
 def test_bad_sizes(given, named):
     with pytest.raises(ValueError, match=named):
         make_catchments(**given)
@@ -159,10 +161,12 @@ def test_tasks(land, tasks):
     assert len(tasks[3].gauged) == len(tasks[3].asked) == 16
 
 
-@pytest.mark.parametrize(("days", "ahead"), [(1100, 0), (1200, -1), (1200, 31)])
-def test_bad_tasks(land, days, ahead):
+@pytest.mark.parametrize(("days", "ahead", "words"), [
+    (1100, 0, "more than 1100 days"), (1200, -1, "ahead must be"),
+    (1200, 31, "ahead must be"), (1200, 1.5, "ahead must be")])
+def test_bad_tasks(land, days, ahead, words):
     short = replace(land, flow=land.flow[:days])
-    with pytest.raises(ValueError, match="ahead must be"):
+    with pytest.raises(ValueError, match=words):
         make_task(short, ahead)
 
 
@@ -323,9 +327,11 @@ def test_twelve_places_a_step(tasks, monkeypatch):
     assert set(asked[0].tolist()) != set(asked[1].tolist())
 
 
-@pytest.mark.parametrize(("kind", "n_steps"), [("nothing", 5), ("places", 0)])
-def test_bad_fit(tasks, kind, n_steps):
-    with pytest.raises(ValueError, match="kind must be"):
+@pytest.mark.parametrize(("kind", "n_steps", "words"), [
+    ("nothing", 5, "kind must be"), ("places", 0, "n_steps must be"),
+    ("places", 2.5, "n_steps must be"), ("places", None, "n_steps must be")])
+def test_bad_fit(tasks, kind, n_steps, words):
+    with pytest.raises(ValueError, match=words):
         fit_bag(tasks[0], kind, n_steps)
 
 
@@ -385,3 +391,41 @@ def test_no_longer_than_it_does_good(monkeypatch):
     assert asked == [(kind, *rest) for kind in KINDS for rest in (
         (0, longest[kind]), (3, 250), (0, 41), (3, 41))]
     spatial.method_scores.cache_clear()
+
+
+@pytest.mark.parametrize("seed", [-1, None, 1.5, True])
+def test_seeds_are_whole_numbers_from_zero(tasks, land, seed):
+    for call in (lambda: make_catchments(9, 10, seed), lambda: make_task(land, 0, seed),
+                 lambda: method_scores.__wrapped__("ridge", 0, seed),
+                 lambda: fit_bag(tasks[0], "alone", 1, seed)):
+        with pytest.raises(ValueError, match="seed must be a whole number from 0"):
+            call()
+
+
+@pytest.mark.parametrize("wrong", [0, -2, np.nan, None])
+def test_powers_days_and_penalties_are_above_zero(land, tasks, wrong):
+    with pytest.raises(ValueError, match="power must be"):
+        inverse_distance(land.flow, land.distances(), wrong)
+    with pytest.raises(ValueError, match="days must be"):
+        remembered(land.flow, wrong)
+    if wrong is not None:
+        with pytest.raises(ValueError, match="penalty must be"):
+            ridge_baseline(tasks[0], wrong)
+
+
+def test_gauges_fall_silent_and_properties_are_shaken(tasks):
+    "In training for ungauged places, and in no forecast."
+    for ahead, task in tasks.items():
+        bag, told = bag_tensors(task, "places"), []
+        net = BagNet(True, bag.x.shape[-1])
+        net.register_forward_pre_hook(lambda net, given, told=told: told.append(given))
+        list(bag_steps(net, bag, task, 6, 1e-3, 0))
+        known = int(bag.seen.sum())
+        heard = [int(seen.sum()) for _, _, seen, _, _ in told]
+        assert all((seen <= bag.seen).all() for _, _, seen, _, _ in told)
+        assert (min(heard) < known) == (ahead == 0)
+        fixed = [x[..., -8:].flatten(0, 1).std(0).max() for x, *_ in told]
+        apart = [(x[0, 0, :, -8:] - bag.x[0, :, -8:]).std() for x, *_ in told]
+        assert max(fixed) < 1e-5  # the same on all days of a step
+        low, high = (0.2, 0.4) if ahead == 0 else (-1, 1e-9)
+        assert all(low < float(a) < high for a in apart)

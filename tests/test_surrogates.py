@@ -21,7 +21,7 @@ from litlab.dynamics.reservoirs import (  # noqa: E402
 from litlab.dynamics.systems import (  # noqa: E402
     Projectile, double_pendulum, landing_point, projectile)
 from litlab.dynamics.trajectories import (  # noqa: E402
-    LinearStep, Trajectory, load_surrogate, save_surrogate)
+    LinearStep, Trajectory, load_surrogate, save_surrogate, start_states)
 
 QUICK = {"steps": 40, "width": 8, "batch_size": 32}
 MODELS = {
@@ -539,3 +539,54 @@ def test_load_with_unknown_settings(tmp_path):
     np.savez(file, **arrays | {"about": np.array(json.dumps(about))})
     with pytest.raises(ValueError, match="colour"):
         load_surrogate(file, NextGeneration)
+
+
+def test_too_many_steps_are_refused_at_once(fitted, grid):
+    for n_steps in (10**9, 10**30):
+        with pytest.raises(ValueError, match="GiB of at most 2: take fewer steps"):
+            fitted["drag"].rollout(grid.state[:1, :10], n_steps)
+
+
+@pytest.mark.parametrize("given", [-1, 0, None, 2.5])
+def test_given_states_are_a_whole_number(fitted, grid, given):
+    with pytest.raises(ValueError, match="given must be a whole number from 1"):
+        landing_errors(fitted["drag"], grid, given)
+    with pytest.raises(ValueError, match="warm_up must be a whole number from 1"):
+        start_states(grid.state, 2, given)
+
+
+@pytest.mark.parametrize("system", [[], 0, "", False])
+def test_only_none_is_the_usual_system(system):
+    for call in (lambda: flight_grid(system), lambda: random_flights(2, 0, system)):
+        with pytest.raises(ValueError, match="system must be a Projectile"):
+            call()
+
+
+def test_flights_of_one_step_have_no_landing_error(fitted):
+    with pytest.raises(ValueError, match="with a smaller dt"):
+        landing_errors(fitted["drag"], projectile(0.1, 300).select("x", "y"))
+
+
+@pytest.mark.parametrize("name", ["linear", *MODELS])
+@pytest.mark.parametrize("size", [1e200, 1e308])
+def test_data_that_overflow(name, size, flights):
+    "Nothing that is nan is kept as learned."
+    huge = replace(flights, state=np.clip(
+        flights.state / np.abs(flights.state).max(), -1, 1) * size)
+    model = ({"linear": LinearStep} | MODELS)[name]()
+    try:
+        model.fit(huge)
+    except ValueError as refused:
+        assert "too large or too small" in str(refused)
+        with pytest.raises(ValueError, match="call fit"):
+            model.rollout(flights.state[:, :10], 3)
+    else:
+        assert all(np.isfinite(a).all() for a in model.learned_.values())
+
+
+def test_what_is_learned_is_finite(flights):
+    class Lost(LinearStep):
+        def _fit(self, paths, progress):
+            self.learned_ = {"map": np.array([[1.0, np.nan]])}
+    with pytest.raises(ValueError, match="scale them"):
+        Lost().fit(flights)

@@ -28,6 +28,7 @@ PROC = ROOT / "_proc"
 SITE = PROC / "_docs"
 FORMULA = re.compile(r'<span class="math (inline|display)">\\[(\[](.*?)\\[)\]]</span>',
                      re.DOTALL)
+SOURCE = re.compile(r'<details open=""([^>]*>\s*<summary>Exported source)')
 KATEX = re.compile(r'<(?:link|script)\b[^>]*/npm/katex@[^>]*>(?:</script>)?')
 FONT = re.compile(r'@import\s*(?:url\([^)]*\)|"[^"]*"|\'[^\']*\')\s*;?')
 IN_CSS = re.compile(r'url\(\s*["\']?([^"\')]+)|@import\s*["\']([^"\']+)')
@@ -74,8 +75,9 @@ def localise(
     up: str,  # the way from it to the site's root: "" or "../"
     host: str,  # address of the published site, ending in a slash
 ) -> str:  # the same page, without anything from elsewhere
-    "Replace what a page would take from the network."
+    "Replace what a page would take from the network; fold the source of functions."
     page = FORMULA.sub(formula, KATEX.sub("", page))
+    page = SOURCE.sub(r"<details\1", page)
     page = page.replace(f'href="{host}', f'href="{up}')
     page = re.sub(r'(href="(?!\w+:)[^"#]*)\.ipynb(?=["#])', r"\1.html", page)
     script = f'<script src="{up}site_libs/search-index.js"></script>'

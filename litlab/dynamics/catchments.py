@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 
-# %% ../../nbs/dynamics/catchments.ipynb #cd6c3bfb
+# %% ../../nbs/dynamics/catchments.ipynb #e8d53841
+from ..core.checks import check_whole
 from ..core.plots import COLOURS, axis, label
 
 # %% ../../nbs/dynamics/catchments.ipynb #7e0392c1
@@ -192,19 +193,18 @@ def simulate_catchments(
         stored.append((soil + ground) * area + river)
     return np.array(flow), np.array(taken), np.array(stored)
 
-# %% ../../nbs/dynamics/catchments.ipynb #7bb5d4cf
+# %% ../../nbs/dynamics/catchments.ipynb #ddaf48e0
 def make_catchments(
-    n_places: int = 48,  # at least 4
-    n_days: int = 1500,  # at least 2
+    n_places: int = 48,  # 4 to 1000
+    n_days: int = 1500,  # 2 to 36500, a hundred years
     seed: int = 0,  # of landscape and weather
 ) -> Catchments:  # inputs, properties and flow
     """A landscape of 100 by 100 km with its rivers and its weather.
 
-    Raises ValueError for fewer places or days than that."""
-    for name, value, least in (("n_places", n_places, 4), ("n_days", n_days, 2)):
-        if isinstance(value, bool) or int(value) != value or value < least:
-            raise ValueError(f"{name} must be a whole number from {least} "
-                             f"(got {value!r})")
+    Raises ValueError for another number of places or days, and a seed below 0."""
+    check_whole(4, 1000, n_places=n_places)
+    check_whole(2, 36_500, n_days=n_days)
+    check_whole(0, seed=seed)
     rng = np.random.default_rng(seed)
     xy = spread_places(int(n_places), 100.0, rng)
     properties, downstream = _properties(xy, rng)

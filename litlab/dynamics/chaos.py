@@ -16,36 +16,37 @@ from functools import lru_cache
 
 import numpy as np
 
-# %% ../../nbs/dynamics/chaos.ipynb #7c3f0f4c
-from ..core.checks import check_positive, is_number
+# %% ../../nbs/dynamics/chaos.ipynb #10e3052b
+from ..core.checks import check_positive, check_whole, is_number
 from ..core.claims import Result, at_most, claim, interval
 from .integrators import (
-    ESSAY, TABLES, integrate, march, starts_at_rest)
+    ESSAY, PENDULUM, TABLES, check_system, integrate, march, starts_at_rest)
 from .systems import Pendulum, case_start, together
-from .trajectories import Surrogate, Trajectory, start_states
+from .trajectories import (
+    Surrogate, Trajectory, check_room, start_states)
 
 # %% ../../nbs/dynamics/chaos.ipynb #e4f5912b
 USUAL = Pendulum()  # the masses and lengths of the essay's program
 
-# %% ../../nbs/dynamics/chaos.ipynb #a242a44e
+# %% ../../nbs/dynamics/chaos.ipynb #8fc350fe
 def growth(
     initial,  # (paths, 4) states, or a Trajectory, of which the last ones are taken
     system=USUAL,  # whose paths they are
     t_end: float = 400.0,  # s
     every: float = 0.5,  # s between two measurements
     step: float = 0.0125,  # s, of the integrator
-    distance: float = 1e-7,  # of the neighbour, in rad and rad/s
+    distance: float = 1e-7,  # of the neighbour, in rad and rad/s: 1e-10 to 0.01
 ) -> np.ndarray:  # (paths, measurements) logarithms of d / d0 in equation (1)
-    """How a neighbour goes away from each path, pulled back after each measurement.
-
-    Raises ValueError for bad starts and numbers that are not above 0."""
+    "How a neighbour goes away from each path; ValueError for bad starts and numbers."
     check_positive(t_end=t_end, every=every, step=step, distance=distance)
-    rounds, n_sub = round(t_end / every), max(1, round(every / step))
-    if rounds < 1 or not np.isclose(n_sub * step, every, rtol=1e-6):
-        raise ValueError("every must be a whole number of steps, and at most t_end "
-                         f"(got every {every:g}, step {step:g}, t_end {t_end:g} s)")
-    start, p = start_states(initial, 4)[:, -1], np.array(system.parameters)
-    n, found = len(start), []
+    rounds, n_sub = round(min(t_end / every, 1e15)), round(min(every / step, 1e9))
+    if every > t_end or n_sub > 10**6 or not np.isclose(n_sub * step, every, rtol=1e-6):
+        raise ValueError(f"every must be whole steps, at most t_end (got {every:g} s)")
+    if not 1e-10 <= distance <= 0.01:
+        raise ValueError(f"distance must be from 1e-10 to 0.01 (got {distance:g})")
+    check_system(system, start := start_states(initial, 4)[:, -1])
+    check_room(n := len(start), rounds)
+    p, found = np.array(system.parameters), []
     state = np.empty((2 * n, 2, 4))
     state[:n, 0], state[n:, 0] = start, start + distance / 2
     for _ in range(rounds):
@@ -56,8 +57,7 @@ def growth(
             state[:n, 0], state[n:, 0] = path, path + away * (distance / far)
             found.append(np.log(far[:, 0] / distance))
     if lost := int((~np.isfinite(found)).any(0).sum()):
-        raise ValueError(f"{lost} of {n} paths can't be followed: take a smaller step "
-                         f"(got {step:g} s) or another distance (got {distance:g})")
+        raise ValueError(f"{lost} of {n} paths can't be followed: take a smaller step")
     return np.stack(found, 1)
 
 # %% ../../nbs/dynamics/chaos.ipynb #5b5b9084
@@ -90,7 +90,7 @@ def exponents_over_time(
     t = options.get("every", 0.5) * np.arange(1, found.shape[1] + 1)
     return t, found / t
 
-# %% ../../nbs/dynamics/chaos.ipynb #a86bbab2
+# %% ../../nbs/dynamics/chaos.ipynb #cbab38c6
 @lru_cache(maxsize=16)
 def case_exponent(
     name: str,  # of CASES
@@ -99,6 +99,7 @@ def case_exponent(
     t_end: float = 2000.0,  # s
 ) -> Result:  # 1/s, mean over the starts, with their standard deviation
     "The exponent of an essay's start, over starts moved by about 1e-6 rad."
+    check_whole(0, seed=seed)
     moved = np.random.default_rng(seed).normal(case_start(name)[:2], 1e-6, (n, 2))
     found = lyapunov_exponent(*moved.T, t_end=t_end)
     return Result.mean(found, note=f"{n} starts moved by about 1e-6 rad: "
@@ -138,7 +139,7 @@ def torus_features(
     a, b, u, v = np.moveaxis(np.asarray(state, float), -1, 0)
     return np.stack([np.sin(a), np.cos(a), np.sin(b), np.cos(b), u, v], -1)
 
-# %% ../../nbs/dynamics/chaos.ipynb #48dc449f
+# %% ../../nbs/dynamics/chaos.ipynb #38a7d0fc
 @lru_cache(maxsize=16)
 def torus_scale(
     system: Pendulum = USUAL,  # masses and lengths
@@ -146,6 +147,7 @@ def torus_scale(
     seed: int = 0,  # of the starts
 ) -> np.ndarray:  # (6,) standard deviations, as named in FEATURES; not to be changed
     "How much each feature varies in 20 s over pendulums let go at any angles."
+    check_system(system, (), (PENDULUM,))
     for step in (0.025, 0.0125, 0.003125):
         paths = integrate(system, starts_at_rest(n, seed), 20.0, 0.05, step)
         if not paths.failed.any():
@@ -169,7 +171,7 @@ def torus_distance(
     apart = (torus_features(predicted) - torus_features(true)) / scale
     return np.sqrt((apart ** 2).mean(-1))
 
-# %% ../../nbs/dynamics/chaos.ipynb #64d9f452
+# %% ../../nbs/dynamics/chaos.ipynb #c3b7d3c2
 def valid_prediction_time(
     predicted: Trajectory,  # by a model, of double pendulums
     true: Trajectory,  # from the same starts, with the same dt
@@ -193,22 +195,24 @@ def valid_prediction_time(
                          f"{guess!r} and {truth!r})")
     if not np.isfinite(truth.state[:, :n]).all():
         raise ValueError("true must be finite (got nan or inf): leave failed paths out")
-    if scale is None:
-        scale = torus_scale(true.system or Pendulum())
+    scale = torus_scale(true.system or USUAL) if scale is None else scale
     apart = torus_distance(guess.state[:, :n], truth.state[:, :n], scale)
     lost = ~(apart <= threshold)
     return np.where(lost.any(1), lost.argmax(1), n - 1) * truth.dt
 
-# %% ../../nbs/dynamics/chaos.ipynb #f9eba1bf
+# %% ../../nbs/dynamics/chaos.ipynb #6e2fec38
 def side_by_side(
     model: Surrogate,  # that has learned, or anything with rollout, warm_up and dt_
     start: np.ndarray,  # (paths, 4) rad, rad/s
     t_end: float = 60.0,  # s of the comparison
 ) -> tuple[Trajectory, Trajectory]:  # truth and forecast, from the last state given
-    "The exact paths, by steps of 0.00625 s or less, and what a model makes of them."
+    """The exact paths, by steps of 0.00625 s or less, and what a model makes of them:
+    of the pendulum that it has learned from, else of the usual one."""
+    check_positive(t_end=t_end)
     dt, more = model.dt_, getattr(model, "warm_up", 1) - 1
+    check_system(system := getattr(model, "system_", None) or USUAL, (), (PENDULUM,))
     n_steps, step = round(t_end / dt), dt / math.ceil(dt / 0.00625 - 1e-9)
-    true = integrate(Pendulum(), start, (n_steps + more) * dt, dt, step)
+    true = integrate(system, start, (n_steps + more) * dt, dt, step)
     forecast = model.rollout(true.state[:, :more + 1], n_steps)
     rest = replace(true, t=dt * np.arange(n_steps + 1), state=true.state[:, more:],
                    energy=true.energy[:, more:])
@@ -224,7 +228,7 @@ def followed(
     true, forecast = side_by_side(model, start, t_end)
     return valid_prediction_time(forecast, true)
 
-# %% ../../nbs/dynamics/chaos.ipynb #82aa0a5b
+# %% ../../nbs/dynamics/chaos.ipynb #7c754071
 SHIFTS = (1e-3, 1e-5, 1e-8)  # rad
 
 
@@ -237,6 +241,7 @@ def perturbed_flow(
     step: float = 0.0125,  # s, of the integrator; the truth should have another
 ) -> Trajectory:  # the exact law, from starts that are a little wrong
     "What a model would do that has nothing wrong but the start; errors of `solve`."
+    check_system(system, (), (PENDULUM,))
     if not is_number(shift):
         raise ValueError(f"shift must be a finite number of rad (got {shift!r})")
     moved = start_states(initial, 4)[:, -1] + [shift, shift, 0.0, 0.0]

@@ -19,13 +19,13 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.interpolate import CubicSpline
 
-# %% ../../nbs/dynamics/comparison.ipynb #244b2f0a
+# %% ../../nbs/dynamics/comparison.ipynb #fb2c5b7a
 from ..core.checks import is_number
 from ..core.plots import COLOURS, axis, label, style
 from .chaos import (
     SHIFTS, USUAL, case_exponent, lyapunov_exponent, perturbed_flow,
     torus_distance, torus_features, valid_prediction_time)
-from .integrators import integrate
+from .integrators import PENDULUM, check_system, integrate
 from .systems import CASES, Pendulum, bobs
 from .trajectories import Surrogate, Trajectory
 
@@ -63,10 +63,11 @@ def stored_network() -> dict:  # layers and scales, see equation (1)
     path = files("litlab.dynamics") / "pendulum_network.json"
     return json.loads(path.read_text(encoding="utf-8"))
 
-# %% ../../nbs/dynamics/comparison.ipynb #1b143bf3
+# %% ../../nbs/dynamics/comparison.ipynb #859a3f98
 class StoredNetwork(Surrogate):
     "A network that has learned already, from plain lists as `stored_network` gives."
     def __init__(self, stored: dict, system: Pendulum = USUAL):
+        check_system(system, (), (PENDULUM,))
         self.learned_ = {k: np.array(stored[k]) for k in ("shift", "scale", "change")}
         self.learned_ |= {f"{2 * i}.{k}": np.array(v) for i, layer in enumerate(
             stored["layers"]) for k, v in layer.items()}
@@ -130,13 +131,15 @@ def start_exponent(
     angles = np.radians([theta1, theta2])
     return float(lyapunov_exponent(*angles, t_end=MEASURED)[0]), None
 
-# %% ../../nbs/dynamics/comparison.ipynb #bdf78758
+# %% ../../nbs/dynamics/comparison.ipynb #bf856cc3
 def pendulum_model(
     model: str,  # one of MODELS
     true: Trajectory,  # one path, which the model starts with
     shift: float,  # rad, for "perturbed"
 ) -> Trajectory:  # one path, as long as the true one
-    "What a model says will come of a start."
+    "What a model says will come of a start; ValueError for one that there is not."
+    if model not in MODELS:
+        raise ValueError(f"model must be one of {', '.join(MODELS)} (got {model!r})")
     start, seconds, system = true.state[:, 0], true.t[-1], true.system
     if model == "network":
         network = StoredNetwork(stored_network(), system)

@@ -11,8 +11,8 @@ __all__ = ['COSINES', 'PRODUCTS', 'TERMS', 'energy_terms', 'null_vector', 'law_o
 # %% ../../nbs/dynamics/energy.ipynb #cec8cedc
 import numpy as np
 
-# %% ../../nbs/dynamics/energy.ipynb #9bbae808
-from ..core.checks import check_positive
+# %% ../../nbs/dynamics/energy.ipynb #089d8dbe
+from ..core.checks import check_positive, check_whole
 from ..core.claims import Result, at_least, claim
 from .integrators import ESSAY, integrate
 from .mechanics import (
@@ -119,13 +119,14 @@ def energy_law_vpt(run):
     return median_result(times, f"it is given the right terms; {kept} not lost at "
                                 "60 s, where the comparison ends")
 
-# %% ../../nbs/dynamics/energy.ipynb #9e9ad82c
+# %% ../../nbs/dynamics/energy.ipynb #7f0caca6
 def noisy(
     trajectory,  # a Trajectory
     noise: float,  # standard deviation, in the units of the states
     seed: int = 0,  # of the noise
 ):  # a Trajectory, without energy
     "The same path, measured badly; ValueError for a negative deviation."
+    check_whole(0, seed=seed)
     if not 0 <= noise < np.inf:
         raise ValueError(f"noise must be a finite number from 0 (got {noise!r})")
     drawn = np.random.default_rng(seed).normal(0, noise, trajectory.state.shape)

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# %% ../../nbs/dynamics/gauges.ipynb #42e9a083
+# %% ../../nbs/dynamics/gauges.ipynb #e213531d
+from ..core.checks import check_positive, check_whole
 from .catchments import Catchments
 
 # %% ../../nbs/dynamics/gauges.ipynb #390f83c2
@@ -32,24 +33,28 @@ def nnse(
                          "one flow): ask for more days")
     return 1 / (1 + error / spread)
 
-# %% ../../nbs/dynamics/gauges.ipynb #74ad097f
+# %% ../../nbs/dynamics/gauges.ipynb #3a39da66
 def inverse_distance(
     values: np.ndarray,  # (days, places); nan where unknown
     distances: np.ndarray,  # (places, places) km
     power: float = 2.0,  # of the distance
 ) -> np.ndarray:  # (days, places) each told from the others that are known
-    "Means of the other places, nearer ones with more weight."
+    "Means of the others, nearer ones with more weight; ValueError for power <= 0."
+    check_positive(power=power)
     known = np.isfinite(values).all(0)
     weight = np.where(known & (distances > 0), np.maximum(distances, 1e-9), np.inf)
     weight = weight ** -power
     return np.where(known, values, 0) @ (weight / weight.sum(1, keepdims=True)).T
 
-# %% ../../nbs/dynamics/gauges.ipynb #db4d12b2
+# %% ../../nbs/dynamics/gauges.ipynb #2e6802ff
 def remembered(
     x: np.ndarray,  # (days, ...)
     days: float,  # over which the memory falls to 1/e
 ) -> np.ndarray:  # (days, ...) the mean of the past
-    "An exponential mean of today and the past; it starts as the mean of 30 days."
+    """An exponential mean of today and the past; it starts as the mean of 30 days.
+
+    Raises ValueError for days that are not above 0."""
+    check_positive(days=days)
     keep, state, found = np.exp(-1 / days), x[:30].mean(0), np.empty_like(x)
     for t, now in enumerate(x):
         state = found[t] = keep * state + (1 - keep) * now
@@ -87,16 +92,18 @@ class Task:
         "(gauged,) one over the variance of each gauged flow in training."
         return 1 / (self.land.flow[:self.n_train, self.gauged].std(0) + 0.1) ** 2
 
-# %% ../../nbs/dynamics/gauges.ipynb #fc575986
+# %% ../../nbs/dynamics/gauges.ipynb #2de1a6b2
 def make_task(
     land: Catchments,  # a landscape of more than 1100 days
     ahead: int = 0,  # days; 0 hides 40 % of the places and asks for their flow today
     seed: int = 0,  # decides which
 ) -> Task:  # ungauged places, or a forecast for all
     "Pose a task; ValueError for too few days and for ahead outside 0 to 30."
-    if not 0 <= ahead <= 30 or len(land.flow) <= 1100:
-        raise ValueError("ahead must be from 0 to 30, of more than 1100 days (got "
-                         f"{ahead} and {len(land.flow)}): make a longer landscape")
+    check_whole(0, 30, ahead=ahead)
+    check_whole(0, seed=seed)
+    if len(land.flow) <= 1100:
+        raise ValueError("land must be of more than 1100 days (got "
+                         f"{len(land.flow)}): make a longer landscape")
     order = np.random.default_rng(seed).permutation(len(land.xy))
     n = 0 if ahead else round(0.4 * len(order))
     return Task(land, np.sort(order[n:]), np.sort(order[:n] if n else order), ahead)
@@ -120,12 +127,16 @@ def place_features(
     fixed = np.broadcast_to(fixed, (len(flow), *fixed.shape))
     return np.concatenate([main, np.stack(late, -1), fixed, mixed], -1)
 
-# %% ../../nbs/dynamics/gauges.ipynb #8f1932d9
+# %% ../../nbs/dynamics/gauges.ipynb #6872d6f9
 def ridge_baseline(
     task: Task,  # what to tell
     penalty: float | None = None,  # of coefficients; None: 0.03, forecasts 0.001
 ) -> np.ndarray:  # (days, asked) mm/day
-    "Ridge regression on `place_features`; for forecasts, of the change."
+    """Ridge regression on `place_features`; for forecasts, of the change.
+
+    Raises ValueError for a penalty that is not above 0."""
+    if penalty is not None:
+        check_positive(penalty=penalty)
     x, flow, end = place_features(task), task.known(), task.n_train - task.ahead
     rows, weight = x[3:end, task.gauged], np.sqrt(task.weights())[:, None]
     now = flow if task.ahead else np.zeros_like(flow)
@@ -133,7 +144,7 @@ def ridge_baseline(
     centre, scale, middle = rows.mean((0, 1)), rows.std((0, 1)) + 1e-9, goal.mean()
     rows = ((rows - centre) / scale * weight).reshape(-1, len(scale))
     goal = ((goal - middle) * weight[:, 0]).ravel()
-    penalty = penalty or (0.001 if task.ahead else 0.03)
+    penalty = (0.001 if task.ahead else 0.03) if penalty is None else penalty
     cost = penalty * (weight ** 2).mean() * len(rows) * np.eye(len(scale))
     learned = np.linalg.solve(rows.T @ rows + cost, rows.T @ goal)
     test = np.s_[task.n_train:len(flow) - task.ahead, task.asked]

@@ -7,19 +7,20 @@ Docs: https://litlab.github.io/litlab/dynamics/integrators.html.md"""
 # %% auto #0
 __all__ = ['numba', 'compiled', 'ESSAY', 'PENDULUM', 'PROJECTILE', 'SIZES', 'LANES', 'QUARTER', 'REST', 'S3', 'S5', 'S7', 'S9',
            'S11', 'S13', 'S15', 'S17', 'C2', 'C4', 'C6', 'C8', 'C10', 'C12', 'C14', 'C16', 'TABLES', 'USUAL',
-           'sine_cosine', 'motion', 'total_energy', 'combine', 'march', 'check_room', 'solve', 'integrate',
+           'sine_cosine', 'motion', 'total_energy', 'combine', 'march', 'check_system', 'solve', 'integrate',
            'law_for_scipy', 'starts_at_rest', 'energy_drift']
 
-# %% ../../nbs/dynamics/integrators.ipynb #5ca8d1d0
+# %% ../../nbs/dynamics/integrators.ipynb #93b6264b
 import math
+from types import SimpleNamespace
 
 import numpy as np
 from scipy.integrate import DOP853
 
-# %% ../../nbs/dynamics/integrators.ipynb #124540dd
+# %% ../../nbs/dynamics/integrators.ipynb #9c11d14c
 from ..core.checks import check_positive, check_whole
 from ..core.extras import require
-from .trajectories import Trajectory, start_states
+from .trajectories import Trajectory, check_room, start_states
 
 # %% ../../nbs/dynamics/integrators.ipynb #3690d64b
 numba = require("numba")
@@ -160,18 +161,23 @@ def march(
                 combine(y, b, k, looks, y, lanes)
             block[:, moment] = y[:, :lanes].T
 
-# %% ../../nbs/dynamics/integrators.ipynb #1f3f46c7
-def check_room(
-    paths: int,  # how many
-    moments: int,  # of each
+# %% ../../nbs/dynamics/integrators.ipynb #7389a138
+def check_system(
+    system,  # a Pendulum or a Projectile
+    state=(),  # (..., 4), where there are some
+    wanted: tuple = (PENDULUM, PROJECTILE),  # kinds
 ) -> None:
-    "ValueError for more than 2 GiB."
-    if (room := 32 * paths * moments) > 2**31:
-        raise ValueError(f"{paths} paths of t_end / dt = {moments - 1:.3g} steps need "
-                         f"{room / 2**30:.3g} GiB of at most 2: take a smaller t_end, "
-                         "a larger dt or fewer paths")
+    "ValueError for another system, and for angles of which the sines are wrong."
+    kind, given = (getattr(system, k, ()) for k in ("kind", "parameters"))
+    if kind not in wanted or len(given) != SIZES[kind]:
+        usual = " or ".join(("Pendulum", "Projectile")[k] for k in wanted)
+        raise ValueError(f"system is unknown: use {usual} (got {system!r})")
+    check_positive(**{f"parameter {i}": p for i, p in enumerate(given)
+                      if p != 0 or (kind, i) != (PROJECTILE, 0)})  # no air is fine
+    if kind == PENDULUM and (np.abs(np.asarray(state)[..., :2]) > 1e6).any():
+        raise ValueError("angles must be at most a million rad: take full turns away")
 
-# %% ../../nbs/dynamics/integrators.ipynb #7b5653c7
+# %% ../../nbs/dynamics/integrators.ipynb #1f588cdc
 def solve(
     kind: int,  # PENDULUM or PROJECTILE
     parameters: tuple,  # as for `motion`
@@ -184,27 +190,27 @@ def solve(
     """Paths from many starts, at moments 0, dt, ... up to t_end.
 
     Raises ValueError for a start that is not finite, times that are not above 0, a
-    step that doesn't divide dt, an unknown kind or method, more than 2 GiB."""
+    step that doesn't divide dt, an unknown law or method, angles above a million rad,
+    more than 2 GiB or a million steps between two moments."""
     check_positive(t_end=t_end, dt=dt, step=step)
     if method not in TABLES:
         raise ValueError(f"method must be of {', '.join(TABLES)} (got {method!r})")
-    if SIZES.get(kind) != len(parameters):
-        raise ValueError(f"a system of kind {kind} with {len(parameters)} parameters "
-                         "is unknown: use Pendulum or Projectile")
-    n_sub, last = max(1, round(dt / step)), math.floor(t_end / dt * (1 + 1e-12))
-    if not math.isclose(n_sub * step, dt, rel_tol=1e-6):
-        raise ValueError(f"dt must be a whole number of steps (got dt {dt:g} and step "
-                         f"{step:g} s): try step={dt / math.ceil(dt / step):g}")
+    n_sub = max(1, math.ceil(min(dt / step, 1e9) * (1 - 1e-6)))
+    last = math.floor(min(t_end / dt, 1e15) * (1 + 1e-12))
+    if n_sub > 10**6 or not math.isclose(n_sub * step, dt, rel_tol=1e-6):
+        raise ValueError("dt must be a whole number of steps, at most a million (got "
+                         f"dt {dt:g} and step {step:g} s): try step={dt / n_sub:g}")
     if last < 1:
         raise ValueError(f"t_end must be at least dt (got {t_end:g} and {dt:g} s)")
     start = start_states(initial, 4)[:, -1]
+    check_system(SimpleNamespace(kind=kind, parameters=parameters), start)
     check_room(len(start), last + 1)
     state = np.empty((len(start), last + 1, 4))
     state[:, 0] = start
     march(kind, np.array(parameters, float), state, n_sub, dt / n_sub, *TABLES[method])
     return dt * np.arange(last + 1), state
 
-# %% ../../nbs/dynamics/integrators.ipynb #196f959b
+# %% ../../nbs/dynamics/integrators.ipynb #718cc1f1
 def integrate(
     system,  # a Pendulum or a Projectile
     initial,  # (4,), (paths, 4) or a Trajectory, of which the last states are taken
@@ -214,6 +220,7 @@ def integrate(
     method: str = "dop853",  # or "rk4"
 ) -> Trajectory:  # with energy; a path that overflows is flagged and ends in nan
     "What a system does from many starts; errors of `solve`."
+    check_system(system)
     t, state = solve(system.kind, system.parameters, initial, t_end, dt, step, method)
     ok = np.logical_and.accumulate(np.isfinite(state).all(-1), 1)
     state = np.where(ok[..., None], state, np.nan)
@@ -236,7 +243,7 @@ def law_for_scipy(
         return out[:, 0]
     return law
 
-# %% ../../nbs/dynamics/integrators.ipynb #1b7cfa9f
+# %% ../../nbs/dynamics/integrators.ipynb #bdded3a2
 USUAL = (2.0, 1.0, 1.4, 1.0, 9.8)  # m1, m2 in kg, l1, l2 in m, g in m/s2
 
 
@@ -246,6 +253,7 @@ def starts_at_rest(
 ) -> np.ndarray:  # (n, 4) rad, rad/s
     "Double pendulums let go at two random angles."
     check_whole(n=n)
+    check_whole(0, seed=seed)
     angles = np.random.default_rng(seed).uniform(-np.pi, np.pi, (n, 2))
     return np.c_[angles, np.zeros((n, 2))]
 

@@ -14,7 +14,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 
-# %% ../../nbs/dynamics/landings.ipynb #a9d5f8ad
+# %% ../../nbs/dynamics/landings.ipynb #08d86e58
+from ..core.checks import check_positive, check_whole
 from ..core.claims import Result, at_most, claim
 from ..core.plots import axis
 from .flights import (
@@ -39,7 +40,7 @@ FLIGHT_MODELS = {  # name: (steps, seed) -> a Surrogate that has learned nothing
     "drag terms given": lambda steps, seed: DragFit(),
 }
 
-# %% ../../nbs/dynamics/landings.ipynb #abcd9bf9
+# %% ../../nbs/dynamics/landings.ipynb #3773c1dc
 @lru_cache(maxsize=64)
 def taught(
     name: str,  # one of FLIGHT_MODELS
@@ -51,6 +52,7 @@ def taught(
     if name not in FLIGHT_MODELS:
         raise ValueError(f"name must be one of {', '.join(FLIGHT_MODELS)} (got "
                          f"{name!r})")
+    check_positive(seconds=seconds)
     steps = max(2, round(FULL_STEPS * seconds))
     return FLIGHT_MODELS[name](steps, seed).fit(training_flights(n, seed))
 
@@ -76,11 +78,12 @@ def plot_error_map(
     ax.grid(visible=False)
     return ax
 
-# %% ../../nbs/dynamics/landings.ipynb #77f5f1b9
+# %% ../../nbs/dynamics/landings.ipynb #e5c3c48f
 def fresh_grid(
     seed: int = 0,  # of the moves
 ) -> Trajectory:  # 30 paths of x and y in m, every 0.25 s
     "Shots beside those of `flight_grid`."
+    check_whole(0, seed=seed)
     return projectile(*grid_shots(seed)).select("x", "y")
 
 # %% ../../nbs/dynamics/landings.ipynb #eb97d924

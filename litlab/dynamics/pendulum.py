@@ -14,7 +14,8 @@ from functools import lru_cache
 
 import numpy as np
 
-# %% ../../nbs/dynamics/pendulum.ipynb #ed57845f
+# %% ../../nbs/dynamics/pendulum.ipynb #b81aa35d
+from ..core.checks import check_positive
 from ..core.claims import Result, at_least, at_most, claim
 from ..core.plots import COLOURS
 from .chaos import case_exponent, followed
@@ -33,7 +34,7 @@ def case_starts() -> np.ndarray:  # (3, 4) rad, rad/s: at rest, in the order of 
 
 ESSAY_STEPS = 6000  # of the optimiser, in full
 
-# %% ../../nbs/dynamics/pendulum.ipynb #5abefe19
+# %% ../../nbs/dynamics/pendulum.ipynb #44ac7ed5
 @lru_cache(maxsize=32)
 def essay_model(
     case: str,  # of CASES, whose path it learns
@@ -41,6 +42,7 @@ def essay_model(
     seed: int = 0,  # of weights and windows
 ) -> RecurrentSurrogate:  # trained; shared by all who ask, so not to be changed
     "The essay's network for one start; ValueError for a start that there is not."
+    check_positive(share=share)
     path = integrate(Pendulum(), case_start(case), 40.0, 0.05, 0.00625)
     return essay_surrogate(max(2, round(share * ESSAY_STEPS)), seed).fit(path)
 

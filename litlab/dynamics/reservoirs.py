@@ -22,7 +22,7 @@ from .systems import Projectile, landing_point, projectile
 from .trajectories import (
     Surrogate, Trajectory, encode_angles, start_states)
 
-# %% ../../nbs/dynamics/reservoirs.ipynb #6f3007b7
+# %% ../../nbs/dynamics/reservoirs.ipynb #bd959b24
 def random_flights(
     n: int,  # flights
     seed: int = 0,  # of angles and speeds
@@ -33,27 +33,28 @@ def random_flights(
     check_whole(0, seed=seed)
     rng = np.random.default_rng(seed)
     angle, speed = rng.uniform(20, 70, n), rng.uniform(300, 700, n)
-    return projectile(angle, speed, system or Projectile(), dt=0.25).select("x", "y")
+    return projectile(angle, speed, system, dt=0.25).select("x", "y")
 
-# %% ../../nbs/dynamics/reservoirs.ipynb #8deeb77d
+# %% ../../nbs/dynamics/reservoirs.ipynb #f5c01e17
 def flight_grid(
     system: Projectile | None = None,  # with its drag; None is the usual one
 ) -> Trajectory:  # 30 paths of x and y in m, every 0.25 s; angle by angle
     "The flights of the test: 20, 30 .. 70 degrees by 300, 400 .. 700 m/s."
     angle, speed = np.meshgrid(range(20, 71, 10), range(300, 701, 100), indexing="ij")
-    return projectile(angle.ravel(), speed.ravel(), system or Projectile(),
-                      dt=0.25).select("x", "y")
+    return projectile(angle.ravel(), speed.ravel(), system, dt=0.25).select("x", "y")
 
-# %% ../../nbs/dynamics/reservoirs.ipynb #9fd43918
+# %% ../../nbs/dynamics/reservoirs.ipynb #fb10f7c6
 def landing_errors(
     model: Surrogate,  # that has learned from x and y
     flights: Trajectory,  # the truth, with x and y
     given: int = 10,  # states from which the model goes on
 ) -> np.ndarray:  # (paths,) %, inf for a flight that never lands
     "Equation (1); ValueError if a true flight doesn't land or a model needs more."
+    check_whole(given=given)
     true = landing_point(flights)
     if lost := int((~np.isfinite(true)).sum()):
-        raise ValueError(f"flights must land (got {lost} that don't): integrate longer")
+        raise ValueError(f"flights must land (got {lost} that don't): integrate longer "
+                         "or, if they land at once, with a smaller dt")
     start = start_states(flights.state[:, :given], flights.state.shape[2], given)
     flown = flights.select("y").state[:, :, 0] >= 0
     limit = np.ceil(1.5 * (flown * np.arange(flown.shape[1])).max(1))

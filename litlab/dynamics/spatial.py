@@ -19,7 +19,8 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-# %% ../../nbs/dynamics/spatial.ipynb #1abdc36d
+# %% ../../nbs/dynamics/spatial.ipynb #e8534477
+from ..core.checks import check_whole
 from ..core.claims import Result, at_least, claim
 from ..core.extras import require
 from .catchments import make_catchments
@@ -136,7 +137,7 @@ def bag_steps(
         adam.step(), cycle.step()
         yield float(loss.detach())
 
-# %% ../../nbs/dynamics/spatial.ipynb #588559fa
+# %% ../../nbs/dynamics/spatial.ipynb #225e8bef
 def fit_bag(
     task: Task,  # what to learn
     kind: str = "places",  # "places", "alone" or "distance"
@@ -145,9 +146,11 @@ def fit_bag(
     progress: bool = False,  # show a bar
 ) -> BagNet:  # that has learned; its losses in losses_
     "Train a network on gauged places; ValueError for another kind or n_steps below 1."
-    if kind not in ("places", "alone", "distance") or n_steps < 1:
-        raise ValueError("kind must be 'places', 'alone' or 'distance', and n_steps at "
-                         f"least 1 (got {kind!r} and {n_steps})")
+    check_whole(n_steps=n_steps)
+    check_whole(0, seed=seed)
+    if kind not in ("places", "alone", "distance"):
+        raise ValueError("kind must be 'places', 'alone' or 'distance' (got "
+                         f"{kind!r})")
     bag = bag_tensors(task, kind)
     with one_thread(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

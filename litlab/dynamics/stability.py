@@ -17,7 +17,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from scipy.stats import spearmanr
 
-# %% ../../nbs/dynamics/stability.ipynb #ae9dce21
+# %% ../../nbs/dynamics/stability.ipynb #36c767a6
+from ..core.checks import check_positive, check_whole
 from ..core.claims import Result, at_least, claim
 from ..core.plots import COLOURS, axis, label
 from .chaos import followed, lyapunov_exponent
@@ -27,11 +28,12 @@ from .pendulum import essay_model
 from .systems import CASES
 from .trajectories import Surrogate
 
-# %% ../../nbs/dynamics/stability.ipynb #30b65262
+# %% ../../nbs/dynamics/stability.ipynb #c9b9135d
 def square_starts(
     n: int,  # cells each way, an odd number
 ) -> np.ndarray:  # (n * n, 4) rad, rad/s; theta1 row by row, theta2 along a row
-    "The middles of the cells, at rest; ValueError for an even number or one below 3."
+    "The middles of the cells, at rest; ValueError for an even number, 1 or above 1001."
+    check_whole(-10**15, 1001, n=n)
     if n < 3 or n % 2 == 0:
         raise ValueError(f"n must be an odd number from 3 (got {n}): the mirror image "
                          "of the middle cell is itself")
@@ -103,7 +105,7 @@ class StabilityMap:
         held = self.held[model].ravel()
         return float(spearmanr(held, self.exponent.ravel())[0]) if np.ptp(held) else 0.0
 
-# %% ../../nbs/dynamics/stability.ipynb #bcc88545
+# %% ../../nbs/dynamics/stability.ipynb #ae2e97e4
 MODELS = ("network of the page", "mechanics regression", "essay's LSTM, calm path")
 
 
@@ -115,6 +117,7 @@ def stability_map(
     t_end: float = 20.0,  # s of the forecasts
 ) -> StabilityMap:  # shared by all who ask, so not to be changed
     "Three models and the exponent; errors of `square_starts`."
+    check_positive(share=share, t_end=t_end)
     half = square_starts(n)[:(n * n + 1) // 2]
     exponent = unfold(lyapunov_exponent(*half[:, :2].T, t_end=50.0), n)
     held = {MODELS[0]: holding_times(page_network(), n, t_end),

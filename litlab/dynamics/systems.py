@@ -15,10 +15,10 @@ from typing import ClassVar
 
 import numpy as np
 
-# %% ../../nbs/dynamics/systems.ipynb #38849dec
+# %% ../../nbs/dynamics/systems.ipynb #e4eef7f9
 from ..core.checks import check_positive, is_number
 from .integrators import (
-    PENDULUM, PROJECTILE, integrate, motion, total_energy)
+    PENDULUM, PROJECTILE, check_system, integrate, motion, total_energy)
 from .trajectories import Trajectory
 
 # %% ../../nbs/dynamics/systems.ipynb #65eb94ca
@@ -63,12 +63,13 @@ def within(
     at = [i for i, name in enumerate(names) if name in checked]
     return (np.abs(np.asarray(state, float)[..., at]) <= limit).all(-1)
 
-# %% ../../nbs/dynamics/systems.ipynb #0c1d501d
+# %% ../../nbs/dynamics/systems.ipynb #b56e5d10
 def accelerations(
     system,  # a Pendulum or a Projectile
     state,  # (..., 4)
 ) -> np.ndarray:  # (..., 2) of the second pair, per second
-    "What the law says of the velocities, in the compiled code's own words."
+    "What the law says of the velocities; errors of `check_system`."
+    check_system(system, state)
     flat = np.ascontiguousarray(np.asarray(state, float).reshape(-1, 4).T)
     out = np.empty_like(flat)
     motion(system.kind, np.array(system.parameters), flat, out, flat.shape[1])
@@ -105,7 +106,7 @@ def double_pendulum(
     given = {"theta1": theta1, "theta2": theta2, "omega1": omega1, "omega2": omega2}
     return integrate(system, together(**given), t_end, dt, step)
 
-# %% ../../nbs/dynamics/systems.ipynb #4c8dc73e
+# %% ../../nbs/dynamics/systems.ipynb #c2d93989
 def together(
     **values,  # name: a number or an array
 ) -> np.ndarray:  # (paths, values)
@@ -113,8 +114,8 @@ def together(
     try:
         arrays = np.broadcast_arrays(*(np.asarray(v, float) for v in values.values()))
     except (ValueError, TypeError):
-        shapes = ", ".join(f"{k} {np.shape(v)}" for k, v in values.items())
-        raise ValueError(f"these must be numbers of one shape (got {shapes})") from None
+        got = ", ".join(f"{k} {v!r:.60}" for k, v in values.items())
+        raise ValueError(f"these must be numbers of one shape (got {got})") from None
     return np.stack([a.ravel() for a in arrays], -1)
 
 # %% ../../nbs/dynamics/systems.ipynb #b2f9eaa6
@@ -176,11 +177,11 @@ def check_shots(
         raise ValueError(f"step must be at most {1 / slowed:.2g} s for this drag and "
                          f"speed (got {step:g})")
 
-# %% ../../nbs/dynamics/systems.ipynb #60eb0122
+# %% ../../nbs/dynamics/systems.ipynb #ecc671f8
 def projectile(
     angle,  # degrees above the horizon, one or an array
     speed,  # m/s, an array of the same shape
-    system: Projectile = Projectile(),  # drag and gravity
+    system: Projectile | None = None,  # drag and gravity; None takes Projectile()
     dt: float = 0.25,  # s between two moments
     t_end: float | None = None,  # s; None goes on until all have landed
     step: float = 0.0125,  # s, of the integrator
@@ -189,16 +190,18 @@ def projectile(
 
     Raises ValueError for an angle not between 0 and 180 degrees, a speed not above 0 or
     above 10 km/s, and a step that is too long for the drag."""
+    system = Projectile() if system is None else system
     if not isinstance(system, Projectile):
         raise ValueError(f"system must be a Projectile (got {system!r})")
+    check_positive(dt=dt, step=step)
     shots = together(angle=angle, speed=speed)
     check_shots(shots, system.drag, step)
     turn, v = np.radians(shots[:, 0]), shots[:, 1]
     start = np.stack([0 * v, 0 * v, v * np.cos(turn), v * np.sin(turn)], -1)
     if t_end is not None:
         return integrate(system, start, t_end, dt, step)
-    check_positive(dt=dt)
-    until = dt * math.ceil(2.2 * start[:, 3].max() / system.g / dt + 1)
+    long = 2.2 * float(start[:, 3].max()) / system.g
+    until = dt * math.ceil(min(long / dt, 1e15) + 1)
     flown = integrate(system, start, until, dt, step)
     while flown.state[:, -1, 1].max() >= 0:
         until *= 2
@@ -207,14 +210,15 @@ def projectile(
     return replace(flown, t=flown.t[:n], state=flown.state[:, :n],
                    energy=flown.energy[:, :n])
 
-# %% ../../nbs/dynamics/systems.ipynb #43d669ed
+# %% ../../nbs/dynamics/systems.ipynb #89d158b0
 def landing_point(
     trajectory: Trajectory,  # with x and y among its components
-) -> np.ndarray:  # (paths,) m; nan for a path that never lands
-    "Where y first falls below 0, by a straight line; needs several moments of flight."
+) -> np.ndarray:  # (paths,) m; nan if it never lands, or within its first step from 0
+    "Where y first falls below 0, by a straight line; a short flight needs a small dt."
     x, y = np.moveaxis(trajectory.select("x", "y").state, -1, 0)
     falls = (y[:, :-1] >= 0) & (y[:, 1:] < 0)
     path, i = np.arange(len(y)), falls.argmax(1)
     x0, x1, y0, y1 = x[path, i], x[path, i + 1], y[path, i], y[path, i + 1]
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(falls.any(1), x0 + (x1 - x0) * y0 / (y0 - y1), np.nan)
+        known = falls.any(1) & ((i > 0) | (y0 > 0))
+        return np.where(known, x0 + (x1 - x0) * y0 / (y0 - y1), np.nan)

@@ -1,4 +1,4 @@
-"""Every task costs its engine something, from a hundredth of a millisecond to some milliseconds; a task that is shorter than twice that is done sooner by nobody but yourself.
+"""Every task costs its engine something, from a hundredth of a millisecond to some milliseconds; with two workers, a task that is shorter than twice its cost is done sooner without any engine.
 
 Docs: https://litlab.github.io/litlab/parallel/overheads.html.md"""
 
