@@ -32,7 +32,7 @@ from .core.claims import (
 from .core.settings import Settings, load_settings
 from .parallel.executors import make_executor, usable_cores
 
-# %% ../nbs/reproduce.ipynb #b1bf2bed
+# %% ../nbs/reproduce.ipynb #c14aeec3
 TOPICS = {  # topic: its modules, in reading order
     "salience": ["litlab.explain.salience", "litlab.explain.paths"],
     "polyhedra": ["litlab.explain.polyhedra"],
@@ -48,7 +48,11 @@ TOPICS = {  # topic: its modules, in reading order
         "litlab.dynamics.energy", "litlab.dynamics.fields",
         "litlab.dynamics.forecasts", "litlab.dynamics.stability",
         "litlab.dynamics.tangents", "litlab.dynamics.spatial"],
-    "parallel": ["litlab.parallel.pi", "litlab.parallel.overheads"],
+    "parallel": [
+        "litlab.parallel.pi", "litlab.parallel.overheads",
+        "litlab.parallel.classifier", "litlab.parallel.front",
+        "litlab.parallel.halving", "litlab.parallel.tuning",
+        "litlab.parallel.frames", "litlab.parallel.clusters"],
 }
 
 # %% ../nbs/reproduce.ipynb #b6e56a28

@@ -9,7 +9,16 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def pytest_addoption(parser):
-    parser.addoption("--slow", action="store_true", help="run the slow cells too")
+    parser.addoption("--slow", action="store_true",
+                     help="run the slow cells and tests too")
+
+
+def pytest_collection_modifyitems(config, items):
+    "Slow tests are left out, and said to be, unless they are asked for."
+    skip = pytest.mark.skip(reason="takes a minute: pytest --slow")
+    for item in items:
+        if item.get_closest_marker("slow") and not config.getoption("--slow"):
+            item.add_marker(skip)
 
 
 @pytest.fixture(scope="session")

@@ -236,7 +236,9 @@ def test_claims_that_want_to_be_alone_come_last(monkeypatch, tmp_path):
 
 
 @pytest.mark.skipif(not find_spec("ray"), reason="needs pip install 'litlab[parallel]'")
-@pytest.mark.parametrize("kind", ["ray", "parsl", "dask"])
+@pytest.mark.parametrize("kind", [
+    pytest.param("ray", marks=pytest.mark.slow),
+    pytest.param("parsl", marks=pytest.mark.slow), "dask"])
 def test_engines_measure_the_same(kind, tmp_path):
     "A claim on an engine of another sort has the value that it has here."
     claims = lab.all_claims(ids=["polyhedra.euler"])

@@ -88,7 +88,7 @@ def address(
         return text
     return read
 
-# %% ../../nbs/core/settings.ipynb #7186f9b7
+# %% ../../nbs/core/settings.ipynb #40ce688c
 PROFILE_OPTIONS = {  # key: (reader, quick, full, help)
     "n_seeds": (integer(1, 100), 3, 5, "seeds behind each spread"),
     "executor": (choice("serial", "processes", "ray", "parsl", "dask"),
@@ -103,7 +103,7 @@ PROFILE_OPTIONS = {  # key: (reader, quick, full, help)
     "dynamics_n_random": (integer(5, 10**4), 20, 100, "pendulums started anywhere"),
     "dynamics_seconds": (number(0.01, 100), 0.25, 1.0, "training, as a share of full"),
     "dynamics_n_seeds": (integer(1, 20), 1, 3, "seeds of a network"),
-    "parallel_trials": (integer(4, 10**4), 16, 100, "times a million darts"),
+    "parallel_trials": (integer(4, 10**4), 30, 100, "times a million darts"),
 }
 
 # %% ../../nbs/core/settings.ipynb #38c66e22

@@ -80,12 +80,13 @@ def compare_clients(
             titles, str(path), *asked), folders, CLIENTS.values()))
     return pd.DataFrame(found, index=list(CLIENTS)).rename_axis("client")
 
-# %% ../../nbs/parallel/classifier.ipynb #28066e97
+# %% ../../nbs/parallel/classifier.ipynb #285f4a23
 ESSAY = ("A Brief Introduction to Ray Distributed Objects, Ray Tune, and a Small "
          "Comparison to Parsl")
 
 
-@claim("parallel.actor_no_loss", essay=ESSAY, published="open", seconds=20,
+@claim("parallel.actor_no_loss", essay=ESSAY, published="open", profile="full",
+       seconds=20,
        statement="no title is lost and none kept twice when an actor is killed before "
                  "and after it saves one, if calls are tried again and titles have ids",
        unit="titles", rule=at_most(0))

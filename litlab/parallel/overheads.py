@@ -8,10 +8,9 @@ Docs: https://litlab.github.io/litlab/parallel/overheads.html.md"""
 __all__ = ['BATCHES', 'rest', 'batch_time', 'batch_table', 'fit_cost', 'map_rate', 'map_rate_claim', 'native_way', 'added_cost',
            'added_costs', 'interface_cost']
 
-# %% ../../nbs/parallel/overheads.ipynb #a1d0af01
+# %% ../../nbs/parallel/overheads.ipynb #6e971f98
 import time
 from collections.abc import Callable
-from concurrent.futures import wait
 from functools import lru_cache
 
 import numpy as np
@@ -31,7 +30,7 @@ def rest(
     if seconds:
         time.sleep(seconds)
 
-# %% ../../nbs/parallel/overheads.ipynb #5fdd598a
+# %% ../../nbs/parallel/overheads.ipynb #d70a9c45
 def batch_time(
     pool,  # an executor
     n: int,  # tasks
@@ -39,7 +38,8 @@ def batch_time(
 ) -> float:  # s, until all are done
     "How long a batch of equal tasks takes."
     start = time.perf_counter()
-    wait([pool.submit(rest, seconds) for _ in range(n)])
+    for task in [pool.submit(rest, seconds) for _ in range(n)]:
+        task.result()
     return time.perf_counter() - start
 
 # %% ../../nbs/parallel/overheads.ipynb #eeffc1d5
@@ -99,7 +99,7 @@ def map_rate_claim(run):
         map_rate(pool, 20_000)
         return Result.mean([map_rate(pool) for _ in range(3)])
 
-# %% ../../nbs/parallel/overheads.ipynb #a3f281c4
+# %% ../../nbs/parallel/overheads.ipynb #ec9174f7
 def native_way(
     pool,  # one of this lab's executors of another process
 ) -> Callable:  # n -> None, runs n no-ops to their end
@@ -114,7 +114,8 @@ def native_way(
     if pool.kind == "parsl":
         app = require("parsl").python_app(rest, data_flow_kernel=pool._kernel)
         return lambda n: [task.result() for task in [app(0) for _ in range(n)]]
-    return lambda n: wait([pool._pool.submit(rest, 0) for _ in range(n)])
+    return lambda n: [task.result() for task in [  # a function that pickle finds
+        pool._pool.submit(time.sleep, 0) for _ in range(n)]]
 
 # %% ../../nbs/parallel/overheads.ipynb #6bcf41b9
 def added_cost(
@@ -140,8 +141,9 @@ def added_costs() -> dict:  # kind: as from `added_cost`
     "All engines, once."
     return {kind: added_cost(kind) for kind in ENGINES}
 
-# %% ../../nbs/parallel/overheads.ipynb #58451b15
-@claim("parallel.interface_cost", essay=RAY, published="not stated", seconds=40,
+# %% ../../nbs/parallel/overheads.ipynb #2dc97563
+@claim("parallel.interface_cost", essay=RAY, published="not stated", profile="full",
+       seconds=40,
        statement="this lab's interface adds at most a tenth of what a task costs its "
                  "engine, or 0.1 ms if that is more (the worst engine, as a share of "
                  "what is allowed)", rule=at_most(1), alone=True)

@@ -6,7 +6,7 @@ Docs: https://litlab.github.io/litlab/parallel/packing.html.md"""
 
 # %% auto #0
 __all__ = ['CURE', 'Slot', 'Unsendable', 'pack', 'RemoteError', 'RemoteTraceback', 'pack_failure', 'pack_result', 'run_packed',
-           'unpack', 'one_thread_each']
+           'unpack', 'one_thread_each', 'serve_packed']
 
 # %% ../../nbs/parallel/packing.ipynb #b344c209
 import os
@@ -126,3 +126,11 @@ def one_thread_each() -> None:
     "A worker computes on one core, and leaves Ctrl-C to the parent."
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+# %% ../../nbs/parallel/packing.ipynb #590ad8c4
+def serve_packed(
+    pipe,  # end of a connection
+) -> None:
+    "Make the packed calls that come, and send back what `unpack` wants, until b''."
+    while (call := pipe.recv_bytes()) != b"":
+        pipe.send_bytes(run_packed(call))

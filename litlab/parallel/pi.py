@@ -20,12 +20,12 @@ from multiprocessing import get_context
 import numpy as np
 import pandas as pd
 
-# %% ../../nbs/parallel/pi.ipynb #98e6dad7
+# %% ../../nbs/parallel/pi.ipynb #4a57cdc0
 from ..core.checks import check_whole
 from ..core.claims import NotRun, Result, at_least, claim
 from ..core.extras import require
 from .executors import make_executor, usable_cores
-from .packing import one_thread_each
+from .packing import one_thread_each, pack, serve_packed, unpack
 
 # %% ../../nbs/parallel/pi.ipynb #14346b08
 numba = require("numba")
@@ -134,16 +134,7 @@ def parallel_pi(
     hits = [h for task in tasks for h in task.result()]
     return pi_estimate(hits, n, time.perf_counter() - start)
 
-# %% ../../nbs/parallel/pi.ipynb #91d18c9b
-def _serve(
-    pipe,  # end of a connection
-):
-    "A raw process: throws what it is sent, until it is sent None."
-    one_thread_each()
-    while (work := pipe.recv()) is not None:
-        pipe.send(throw(*work))
-
-# %% ../../nbs/parallel/pi.ipynb #00af7e31
+# %% ../../nbs/parallel/pi.ipynb #132796aa
 class RawProcesses:
     "Processes with a pipe each, for a `with` block: the least that parallel needs."
     def __init__(self, n_workers: int = 2):
@@ -151,18 +142,20 @@ class RawProcesses:
         context, self.pipes, self.processes = get_context("spawn"), [], []
         for _ in range(n_workers):
             mine, other = context.Pipe()
-            self.processes.append(context.Process(target=_serve, args=(other,)))
+            self.processes.append(context.Process(target=serve_packed, args=(other,)))
             self.pipes.append(mine)
 
     def __enter__(self):
-        for process in self.processes:
+        for process, pipe in zip(self.processes, self.pipes):
             process.start()
+            pipe.send_bytes(pack(one_thread_each, (), {})[0])
+            unpack(pipe.recv_bytes())
         self.pi(len(self.pipes), 10)  # so that they have imported what they need
         return self
 
     def __exit__(self, kind, *_):
         for pipe, process in zip(self.pipes, self.processes):
-            pipe.send(None) if kind is None else process.kill()
+            pipe.send_bytes(b"") if kind is None else process.kill()
             process.join()
 
     def pi(self, trials=100, n=10**6, kernel="python", seed=0, processes=None):
@@ -171,8 +164,8 @@ class RawProcesses:
         streams = np.random.SeedSequence(seed).spawn(trials)
         start = time.perf_counter()
         for pipe, part in zip(pipes, cut(streams, len(pipes))):
-            pipe.send((kernel, n, part))
-        hits = [h for pipe in pipes for h in pipe.recv()]
+            pipe.send_bytes(pack(throw, (kernel, n, part), {})[0])
+        hits = [h for pipe in pipes for h in unpack(pipe.recv_bytes())]
         return pi_estimate(hits, n, time.perf_counter() - start)
 
 # %% ../../nbs/parallel/pi.ipynb #d2639d8f
