@@ -53,7 +53,7 @@ test: $(VENV)/.test $(CARD) browser  ## check the package, the notebooks and the
 	@echo "3/4 The site (a minute)"
 	@$(BIN)/python tools/build_site.py
 	@echo "4/4 Tests, and every notebook from top to bottom (up to 18 minutes)"
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(or $(JOBS),2)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(or $(JOBS),2) --dist worksteal
 
 lab: $(VENV)/.lab  ## open the notebooks in JupyterLab; Ctrl-C ends it
 	@$(BIN)/jupyter lab nbs/index.ipynb $(if $(filter 0,$(shell id -u)),--allow-root)

@@ -164,6 +164,7 @@ def test_equations_are_mathml(pages, site):
     "No TeX is left in the text of a page, and numbered equations show their number."
     for name in pages:
         html = (site / name).read_text(encoding="utf-8")
+        html = re.sub(r"base64,[^\"']*", "", html)  # a picture may spell any word
         assert 'class="math' not in html and "katex" not in html.lower(), name
     text = (site / "explain/diagrams.html").read_text(encoding="utf-8")
     assert text.count('<span class="equation-number">') == 2
