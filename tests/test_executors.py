@@ -466,9 +466,10 @@ def ended(pool, before):
     with pytest.raises(RuntimeError, match="shut down"):
         pool.submit(add, 1)
     deadline = time.monotonic() + 20
-    while children() - before and time.monotonic() < deadline:
+    while (children() - before or pool._open) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not children() - before
+    assert not pool._open  # no result is kept alive
     assert not os.listdir(tempfile.gettempdir())
 
 

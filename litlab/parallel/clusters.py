@@ -16,14 +16,14 @@ import tempfile
 import time
 from pathlib import Path
 
-# %% ../../nbs/parallel/clusters.ipynb #cbffdd2d
+# %% ../../nbs/parallel/clusters.ipynb #129b6f9b
 from ..core.claims import NotRun, Result, claim, shape
 from ..core.extras import require
 from .engines import parsl_provider
-from .executors import make_executor
+from .executors import RAY, make_executor
 from .launch import (
     cancel_jobs, dask_cluster, jobs, ray_cluster, slurm_cluster)
-from .pi import RAY, parallel_pi
+from .pi import parallel_pi
 
 # %% ../../nbs/parallel/clusters.ipynb #b0aa9c82
 def node_name(

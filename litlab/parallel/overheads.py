@@ -16,11 +16,11 @@ from functools import lru_cache
 import numpy as np
 import pandas as pd
 
-# %% ../../nbs/parallel/overheads.ipynb #6b54e5a0
+# %% ../../nbs/parallel/overheads.ipynb #c420f86d
 from ..core.claims import Result, at_least, at_most, claim
 from ..core.extras import require
-from .executors import make_executor
-from .pi import ENGINES, RAY
+from .executors import RAY, make_executor
+from .pi import ENGINES
 
 # %% ../../nbs/parallel/overheads.ipynb #8a7a577b
 def rest(

@@ -16,12 +16,13 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-# %% ../../nbs/parallel/tuning.ipynb #9210de51
+# %% ../../nbs/parallel/tuning.ipynb #ee789917
 from ..core.checks import check_whole
 from ..core.claims import Result, at_least, claim
 from ..core.extras import require, require_without
 from .engines import local_ray
-from .halving import RAY, Halving, Search, ray_scheduler
+from .executors import RAY
+from .halving import Halving, Search, ray_scheduler
 from .trials import (
     RATES, WIDTHS, Problem, draw_configs, iris_problem, learn, make_network, measure)
 
