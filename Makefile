@@ -22,11 +22,11 @@ BIN := $(VENV)/bin
 PIP = $(BIN)/uv pip install --quiet --python $(BIN)/python
 CARD := reports/scorecard.json
 SITE := _proc/_docs/index.html
-EXTRAS_run := torch,knots,graphs,dynamics,parallel,docs
-EXTRAS_lab := torch,knots,graphs,dynamics,parallel,docs,lab
+EXTRAS_run := torch,knots,graphs,dynamics,parallel,knowledge,docs
+EXTRAS_lab := torch,knots,graphs,dynamics,parallel,knowledge,docs,lab
 EXTRAS_test := all
 
-.PHONY: help run test lab docs notebooks export readme frames clean browser
+.PHONY: help run test lab docs notebooks export readme frames clean browser java
 
 help:  ## list the jobs
 	@echo "The first job on a machine also installs what it needs: 1 to 4 minutes."
@@ -45,7 +45,7 @@ run: $(VENV)/.run  ## measure every claim, build the site, show where they are (
 	[ $$status = 0 ] || echo "A claim could not be measured: see 'error' above" >&2; \
 	exit $$status
 
-test: $(VENV)/.test $(CARD) browser  ## check the package, the notebooks and the site (20 min)
+test: $(VENV)/.test $(CARD) browser java  ## check the package, the notebooks and the site (20 min)
 	@echo "1/4 The package equals its notebooks (5 seconds)"
 	@$(BIN)/python -m pytest tests/test_notebooks.py -k export
 	@echo "2/4 The code is clean (a second)"
@@ -119,3 +119,13 @@ browser:
 	fi; \
 	echo "No Chromium: the tests marked 'browser' are skipped. To run them, install" \
 	  "Debian's package chromium (or name a browser: make test CHROMIUM=...)"
+
+java:
+	@command -v java >/dev/null && exit; \
+	if [ $$(id -u) = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "Installing Java for the notebook about Spark (half a minute)"; \
+	  apt-get update -qq && apt-get install -y -qq --no-install-recommends \
+	    default-jre-headless >/dev/null && exit; \
+	fi; \
+	echo "No Java: the notebook about Spark is not run. To run it, install" \
+	  "Debian's package default-jre-headless"

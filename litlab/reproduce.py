@@ -32,7 +32,7 @@ from .core.claims import (
 from .core.settings import Settings, load_settings
 from .parallel.executors import make_executor, usable_cores
 
-# %% ../nbs/reproduce.ipynb #c14aeec3
+# %% ../nbs/reproduce.ipynb #bf68b060
 TOPICS = {  # topic: its modules, in reading order
     "salience": ["litlab.explain.salience", "litlab.explain.paths"],
     "polyhedra": ["litlab.explain.polyhedra"],
@@ -53,6 +53,15 @@ TOPICS = {  # topic: its modules, in reading order
         "litlab.parallel.classifier", "litlab.parallel.front",
         "litlab.parallel.halving", "litlab.parallel.tuning",
         "litlab.parallel.frames", "litlab.parallel.clusters"],
+    "knowledge": [
+        "litlab.knowledge.graphs", "litlab.knowledge.build",
+        "litlab.knowledge.sparql", "litlab.knowledge.facts",
+        "litlab.knowledge.linker", "litlab.knowledge.relations",
+        "litlab.knowledge.consistency", "litlab.knowledge.filters",
+        "litlab.knowledge.retrieval", "litlab.knowledge.scifact",
+        "litlab.knowledge.gate", "litlab.knowledge.parts",
+        "litlab.knowledge.stories", "litlab.knowledge.spark",
+        "litlab.knowledge.scale"],
 }
 
 # %% ../nbs/reproduce.ipynb #b6e56a28

@@ -17,8 +17,8 @@ if not all(map(find_spec, ("ray", "parsl", "distributed", "numba"))):
 from litlab.core.claims import NotRun, Run  # noqa: E402
 from litlab.core.settings import load_settings  # noqa: E402
 from litlab.parallel import clusters, launch  # noqa: E402
-from litlab.parallel.engines import parsl_provider  # noqa: E402
 from litlab.parallel.executors import engine_options, make_executor  # noqa: E402
+from litlab.parallel.providers import parsl_provider  # noqa: E402
 
 
 def has_slurm():

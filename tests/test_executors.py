@@ -525,3 +525,21 @@ def test_an_error_in_the_block_ends_what_waits(kind):
         raise KeyboardInterrupt
     assert all(t.done() or t.running() for t in tasks)
     assert any(t.cancelled() for t in tasks) and not children() - before
+
+
+def test_dask_fetches_many_results_at_once(monkeypatch):
+    "Neither message by message, nor late when nothing else is on its way."
+    with make_executor("dask", 2) as pool:
+        assert pool.submit(abs, -1).result() == 1
+        fetched, gather = [], pool._client.gather
+        monkeypatch.setattr(pool._client, "gather", lambda tasks: (
+            fetched.append(len(tasks)), gather(tasks))[1])
+        start = time.monotonic()
+        tasks = [pool.submit(abs, -i) for i in range(200)]
+        assert [t.result() for t in tasks] == list(range(200))
+        assert sum(fetched) == 200
+        assert len(fetched) <= (time.monotonic() - start) / 0.02 + 3
+        slow = pool.submit(time.sleep, 2)
+        start = time.monotonic()
+        assert pool.submit(abs, -3).result() == 3 and not slow.done()
+        assert time.monotonic() - start < 1.5

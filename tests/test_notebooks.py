@@ -20,6 +20,7 @@ UNEXPORTED = {Path("nbs/index.ipynb")}  # the map: it defines nothing
 LESSONS = [p for p in NOTEBOOKS if p not in UNEXPORTED]
 BOX = (".callout-note", "You will learn", "Needs", "Runs in", "Extra")
 OPENING = re.compile(r"# \S[^\n]*\n\n> \S[^\n]*\s*\Z")
+PROGRAMS = {Path("nbs/knowledge/spark.ipynb"): "java"}  # what pip can't install
 ASSERTION = re.compile(r"^\s*assert\b", re.MULTILINE)
 BAD_OUTPUT = {
     "a path": r"(?<![\w:/.])/(?:home|root|tmp|work|Users|opt|usr|mnt)/\w",
@@ -99,6 +100,8 @@ def processes():
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=str)
 def test_runs(notebook, request, processes, tmp_path):
     "From top to bottom, in a process of its own, as a kernel would."
+    if shutil.which(program := PROGRAMS.get(notebook, "sh")) is None:
+        pytest.skip(f"needs {program}")
     skip = [] if request.config.getoption("--slow") else ["slow"]
     log = tmp_path / "stderr"
     child = processes.Process(target=in_child, args=(notebook, skip, log))

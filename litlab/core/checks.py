@@ -28,10 +28,11 @@ def check_positive(
         if not (is_number(value) and value > 0):
             raise ValueError(f"{name} must be a finite number above 0 (got {value!r})")
 
-# %% ../../nbs/core/checks.ipynb #568fe80e
+# %% ../../nbs/core/checks.ipynb #2eaa3797
 def check_whole(
     least: int = 1,  # smallest allowed value
     most: int = 10**15,  # largest allowed value
+    /,  # a number may be called "most" itself
     **values,  # name: number
 ) -> None:
     "ValueError for what is not one whole number of at least `least`."

@@ -35,28 +35,25 @@ class Dataset:
     size: int = 0  # bytes
     maker: str = ""  # "module:function" that makes the table again, "" if none
 
-# %% ../../nbs/core/data.ipynb #08fff573
+# %% ../../nbs/core/data.ipynb #b9fec3f3
 DATASETS = {d.name: d for d in [
     Dataset(
         name="knots", file="knots.parquet",
         about="signature and hyperbolic invariants of prime knots up to 15 crossings",
-        licence="facts, computed by the lab with SnapPy; Apache-2.0",
+        licence="facts, computed by the lab with SnapPy; Apache-2.0", size=2551651,
         sha256="2ae222f3b8270ddb6674f9ebe559de98c0c3f216475508930a16dec52c4051f0",
-        size=2551651,
         maker="litlab.explain.census:make_knots"),
     Dataset(
         name="mutagenicity", file="mutagenicity.parquet",
         about="molecules of Kazius et al. 2005 as SMILES, with their Ames outcome",
-        licence="facts from J. Med. Chem. 48, 312 (2005)",
+        licence="facts from J. Med. Chem. 48, 312 (2005)", size=44256,
         sha256="f171fe30c8f1c0c52b6cb8217099a4371d7708ab77da664c0d604ba1868637e0",
-        size=44256,
         maker="litlab.explain.molecules:make_mutagenicity"),
     Dataset(
         name="toxicophores", file="toxicophores.parquet",
         about="weights of small graph networks trained on the mutagenicity table",
-        licence="made by the lab; Apache-2.0",
+        licence="made by the lab; Apache-2.0", size=1265104,
         sha256="f8035da0d2fef96eb2fa887b334dc21b17fc06e1d22fd40e748bc99d7cd42227",
-        size=1265104,
         maker="litlab.explain.toxicophores:make_models"),
     Dataset(
         name="mutagenicity_tu", file="mutagenicity_tu/Mutagenicity.zip",
@@ -65,6 +62,42 @@ DATASETS = {d.name: d for d in [
         url="https://www.chrsmrrs.com/graphkerneldatasets/Mutagenicity.zip",
         sha256="20c0134bad28fa23a1dd928c6cf5afa6b6f1db10758d8622cfac7245207a95ca",
         size=927181),
+    Dataset(
+        name="kg_author", file="kg_phy_plus_geo_singlesent.json",
+        about="the article graph of the knowledge-graph essay, with its sentences",
+        licence="D. Gannon's repository, no licence file; never part of the lab",
+        sha256="5975aac101e0fa60b2c66e999ce1f5cedd57d2fc9eb0e41c12c6a0c22adb5f20",
+        size=319811),
+    Dataset(
+        name="documents", file="documents.json",
+        about="fourteen documents of the lab's own, and labelled questions to them",
+        licence="written for the lab; Apache-2.0", size=60888,
+        sha256="8faa30d6e04e0cf203b46c080853c26f05139e36ab7dfa13d96a951ec2fe1462"),
+    Dataset(
+        name="knowledge", file="knowledge.parquet",
+        about="the same graph without texts: articles, entities, topics, Wikidata ids",
+        licence="facts; Wikidata identifiers are CC0", size=20354,
+        sha256="c82b356360c1884bb4bc37ab0dba2ee6fa8eeca224cff85abbb8ffef1a9ae476",
+        maker="litlab.knowledge.graphs:make_knowledge"),
+    Dataset(
+        name="facts", file="facts.ttl",
+        about="Wikidata's names, descriptions and classes of the author's entities",
+        licence="facts from Wikidata, CC0", size=55585,
+        sha256="d81644edfb9cfbfaad835367cc38f4d7e58a114254d980f987855bce21cc65e6",
+        maker="litlab.knowledge.facts:make_facts"),
+    Dataset(
+        name="vectors", file="vectors.parquet",
+        about="vectors of the author's 427 sentences by a strong and a weak encoder",
+        licence="computed by the lab with MiniLM (Apache-2.0); no texts",
+        sha256="8ca6488e75804a33e152068ece03e0f67864979b8e3cc75baca98fc82adedec2",
+        size=1036406,
+        maker="litlab.knowledge.encoders:make_vectors"),
+    Dataset(
+        name="scifact", file="scifact/scifact.zip",
+        about="SciFact: scientific claims, and abstracts that bear on them",
+        licence="the publisher's, Wadden et al. 2020; never part of the lab",
+        sha256="a798a7046af0f6fa04476448459ce7cafeea5bd90d4d99c53a0e27dc5e1a4673",
+        size=2872024),
 ]}
 
 # %% ../../nbs/core/data.ipynb #5b8b6999

@@ -27,12 +27,13 @@ def require(
         raise ImportError(f"this needs {module}, which is not installed: "
                           f"pip install 'litlab[{extra_of(module)}]'") from None
 
-# %% ../../nbs/core/extras.ipynb #c399373f
+# %% ../../nbs/core/extras.ipynb #7be0ee63
 def extra_of(
     module: str,  # name of a module
 ) -> str:  # the first extra that brings it, "all" if none is known
     "Which of the lab's extras brings a module, read from the package's own metadata."
     package = module.partition(".")[0].replace("sklearn", "scikit-learn")
+    package = package.replace("_", "-")
     try:
         lines = requires("litlab") or []
     except PackageNotFoundError:
@@ -40,7 +41,7 @@ def extra_of(
     for line in lines:
         need, _, marker = line.partition(";")
         name = need.strip().split("[")[0].split("<")[0].split(">")[0].split("=")[0]
-        if name == package and "extra ==" in marker:
+        if name.replace("_", "-") == package and "extra ==" in marker:
             return marker.split("extra ==")[1].strip(" '\"")
     return "all"
 

@@ -153,7 +153,7 @@ def check_room(
                          f"{room / 2**30:.3g} GiB of at most 2: take fewer steps (a "
                          "smaller t_end, a larger dt) or fewer paths")
 
-# %% ../../nbs/dynamics/trajectories.ipynb #81dbd369
+# %% ../../nbs/dynamics/trajectories.ipynb #876a5692
 class Surrogate:
     """Something that imitates a system: fit(trajectories) -> self, rollout(...).
 
@@ -186,7 +186,7 @@ class Surrogate:
 
         Raises ValueError before fit, for n_steps out of range and bad starts."""
         self.check_learned()
-        check_whole(most=10**300, n_steps=n_steps)
+        check_whole(1, 10**300, n_steps=n_steps)
         self._check_start(initial)
         start = start_states(initial, self.components_, self.warm_up)
         check_room(len(start), int(n_steps) + 1)

@@ -112,7 +112,7 @@ def compute_subclass(
     subtopic = max(TOPICS[topic], key=lambda sub: scores[f"{topic}/{sub}"])
     return call_until(actor.send, id, text, subtopic)
 
-# %% ../../nbs/parallel/actors.ipynb #920f316c
+# %% ../../nbs/parallel/actors.ipynb #53d30e94
 class Classifier:
     "Gives each title to a task, with at most `queue_size` of them at once."
 
@@ -126,7 +126,7 @@ class Classifier:
 
     def throttle(self, queue_size, delay):
         "Other sizes; ValueError for a negative number."
-        check_whole(least=0, queue_size=queue_size)
+        check_whole(0, queue_size=queue_size)
         if not (is_number(delay) and delay >= 0):
             raise ValueError(f"delay must be 0 or more seconds (got {delay!r})")
         self.flush()

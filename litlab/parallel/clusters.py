@@ -16,14 +16,14 @@ import tempfile
 import time
 from pathlib import Path
 
-# %% ../../nbs/parallel/clusters.ipynb #129b6f9b
+# %% ../../nbs/parallel/clusters.ipynb #4ab1e16c
 from ..core.claims import NotRun, Result, claim, shape
 from ..core.extras import require
-from .engines import parsl_provider
 from .executors import RAY, make_executor
 from .launch import (
     cancel_jobs, dask_cluster, jobs, ray_cluster, slurm_cluster)
 from .pi import parallel_pi
+from .providers import parsl_provider
 
 # %% ../../nbs/parallel/clusters.ipynb #b0aa9c82
 def node_name(

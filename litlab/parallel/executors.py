@@ -10,12 +10,12 @@ __all__ = ['RAY', 'KINDS', 'PROVIDER_KEYS', 'usable_cores', 'engine_options', 'm
 # %% ../../nbs/parallel/executors.ipynb #b8b2a6b3
 import os
 
-# %% ../../nbs/parallel/executors.ipynb #a7e8052b
+# %% ../../nbs/parallel/executors.ipynb #a4689266
 from ..core.settings import Settings, load_settings
-from .engines import (
-    DaskExecutor, ParslExecutor, RayExecutor, parsl_provider, tools_on_path)
+from .engines import DaskExecutor, RayExecutor
 from .local import LabExecutor, SerialExecutor, ThreadsExecutor
 from .processes import ProcessesExecutor
+from .providers import ParslExecutor, parsl_provider, tools_on_path
 
 # %% ../../nbs/parallel/executors.ipynb #b4487029
 RAY = ("A Brief Introduction to Ray Distributed Objects, Ray Tune, and a Small "

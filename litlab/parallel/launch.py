@@ -21,10 +21,11 @@ import sys
 import time
 from pathlib import Path
 
-# %% ../../nbs/parallel/launch.ipynb #eb2f608a
+# %% ../../nbs/parallel/launch.ipynb #6c4bfb0b
 from ..core.extras import require
 from ..core.settings import load_settings
-from .engines import own_folder, tools_on_path
+from .engines import own_folder
+from .providers import tools_on_path
 
 # %% ../../nbs/parallel/launch.ipynb #678fbdb1
 @contextlib.contextmanager
