@@ -117,8 +117,11 @@ def test_row_offers_the_nearest():
     for wrong in ("roy_ker", "ROY KERR", "Roy Kerr"):
         with pytest.raises(ValueError, match="did you mean Roy_Kerr"):
             small().row(wrong)
-    with pytest.raises(ValueError, match="no node 42 in the graph$"):
-        small().row(42)
+    with pytest.raises(ValueError, match="no node '42' in the graph$"):
+        small().row("42")
+    for wrong in (42, ["Art0"], None):
+        with pytest.raises(ValueError, match="name must be text"):
+            small().row(wrong)
 
 
 @pytest.mark.parametrize("changes, words", [
@@ -157,6 +160,30 @@ def test_file_that_is_no_graph(tmp_path):
     whole = path.read_bytes()
     for n in (0, 3, len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:n])
+        with pytest.raises(ValueError, match="not a whole parquet file"):
+            load_graph(path)
+
+
+@pytest.mark.parametrize("about", [
+    "{}", '{"format": 1}', "[]", '{"format": "2", "source": ""}', "null", "{", None])
+def test_file_with_another_header(tmp_path, about):
+    table = pq.read_table(small().save(tmp_path / "g.parquet"))
+    if about is None:
+        table = table.drop_columns("verb")
+    else:
+        table = table.replace_schema_metadata({"litlab.knowledge": about})
+    pq.write_table(table, tmp_path / "g.parquet")
+    with pytest.raises(ValueError, match="g.parquet holds .* no knowledge graph"):
+        load_graph(tmp_path / "g.parquet")
+
+
+def test_flipped_bytes_are_seen(tmp_path):
+    "Each page has a checksum, so that damage is an error and no other graph."
+    path = small().save(tmp_path / "g.parquet")
+    whole = path.read_bytes()
+    at = whole.index(b"Roy_Kerr") if b"Roy_Kerr" in whole else 60
+    for i in (at, at + 3):
+        path.write_bytes(whole[:i] + bytes([whole[i] ^ 1]) + whole[i + 1:])
         with pytest.raises(ValueError, match="not a whole parquet file"):
             load_graph(path)
 
@@ -232,6 +259,21 @@ def test_repair(text):
     assert repair(broken) == text
 
 
+@pytest.mark.parametrize("broken, meant", [
+    ("He said â€œyesâ€\x9d.", "He said “yes”."), ("Ã\x81rea", "Área"),
+    ("â\x80\x94", "—"), ("Ã©—x", "é—x"), ("Ã¢â‚¬â„¢", "’"), ("Î›CDM, Î”T", "ΛCDM, ΔT"),
+    ("Ð”Ð°", "Да"), ("cÅ“ur", "cœur")])
+def test_repair_of_what_others_wrote(broken, meant):
+    assert repair(broken) == meant
+
+
+@pytest.mark.parametrize("text", [
+    "“ASSEZ, ANDRÉ”", "CAFÉ™", "„Spaß“, groß–", "CAFÉ\xa0!", "« café\xa0»", "allé…”",
+    "MENÜ”", "Ã, Â", "voilà\xa0»"])
+def test_good_text_is_left(text):
+    assert repair(text) == text
+
+
 # documents and questions
 
 def test_own_documents():
@@ -275,6 +317,20 @@ def test_documents_that_do_not_fit(tmp_path, change, words):
     path.write_text(json.dumps(whole))
     with pytest.raises(ValueError, match=words):
         texts.read_texts(path)
+
+
+@pytest.mark.parametrize("parts, words", [
+    (("a", "", "", "Text."), "sentences must be a tuple"),
+    (("a", "", "", None), "sentences must be a tuple"),
+    (("a", "", "", (None,)), "sentences must be text"),
+    (("a", "", None, ()), "topic must be text"), ((None, "", "", ()), "name must be"),
+    (("a;b", "", "", ()), "has a ;"), (("a", "", "", ("\ud800",)), "half a surrogate"),
+])
+def test_document_that_is_none(parts, words):
+    with pytest.raises(ValueError, match=words):
+        Document(*parts)
+    with pytest.raises(ValueError, match="text must be a str"):
+        texts.document("a", None)
 
 
 @pytest.mark.parametrize("text, n", [
@@ -511,6 +567,64 @@ def test_only_what_is_new_is_read():
     build.add_document(graph, Document("b", "", "", ("A moa.", "The dodo.")),
                        recognize, link)
     assert shown == ["A moa."] and asked == ["dodo", "rat", "moa"]
+
+
+def each_word(texts):
+    return [[Mention(w, 0, 1, "phrase") for w in t.split()] for t in texts]
+
+
+def table_linker(known):
+    "A linker that knows these names, each an instance of what they say."
+    def look_up(names):
+        rows = [(n, *known.get(n, ("", ()))) for n in names]
+        return pd.DataFrame([(n, q, "", tuple(f"Q8{len(c)}" for c in of), of)
+                             for n, q, of in rows], columns=linker([]).columns)
+    return look_up
+
+
+@pytest.mark.parametrize("known, sentences", [
+    ({"dodo": ("Q1", ()), "Dodo": ("Q2", ()), "raphus": ("Q2", ())},
+     ("dodo", "Dodo", "raphus")),
+    ({"raphus": ("Q1", ()), "dodo": ("Q1", ()), "solitaire": ("Q1", ())},
+     ("Dodo", "raphus", "dodo", "solitaire")),
+    ({"dodo": ("Q1", ("bird",))}, ("dodo", "bird", "birds dodo")),
+    ({"dodo": ("Q1", ("bird",)), "fowl": ("Q84", ())}, ("bird", "dodo", "fowl bird")),
+])
+def test_one_node_for_one_id(known, sentences):
+    "Also if forms of a name mean several entities, or a class is named."
+    documents = [Document(f"d{i}", "", "", (s,)) for i, s in enumerate(sentences)]
+    whole = build.build_graph(documents, each_word, table_linker(known))
+    grown = build.build_graph([])
+    for one in documents:
+        grown = build.add_document(grown, one, each_word, table_linker(known))
+    assert same_graph(grown, whole)
+    ids = whole.entities["wikidata"][whole.entities["wikidata"] != ""]
+    assert ids.is_unique and set(ids) >= {q for q, _ in known.values()}
+    assert "class" not in set(whole.entities["kind"])
+
+
+def test_order_does_not_matter_for_a_class():
+    "A class that an article names is the same node before and after."
+    known = table_linker({"dodo": ("Q1", ("bird",))})
+    rows = [build.build_graph([Document("d", "", "", (s,))], each_word, known).entities
+            for s in ("dodo bird", "bird dodo")]
+    assert sorted(rows[0].values.tolist()) == sorted(rows[1].values.tolist())
+
+
+def test_entity_with_an_article_s_name():
+    graph = build.build_graph([Document("d", "", "", ("Art0 dodo", "Art0"))], each_word)
+    assert graph.entities["name"].tolist() == ["Art0 (entity)", "dodo"]
+    assert len(graph.mentions) == 3
+
+
+def test_recognizer_that_leaves_out_a_text():
+    with pytest.raises(ValueError, match="gave 1 lists for 2 texts"):
+        build.build_graph([Document("d", "", "", ("a", "b"))], lambda texts: [[]])
+
+
+def test_forms_of_characters_and_a_bare_document():
+    one = Document("d", "", "", ("cafe\u0301", "caf\u00e9"))
+    assert len(build.build_graph(one, each_word)) == 1
 
 
 def test_nodes_of_a_graph():

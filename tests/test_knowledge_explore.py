@@ -5,6 +5,7 @@ import time
 
 import networkx as nx
 import numpy as np
+import pandas as pd
 import pytest
 
 pytest.importorskip("networkx", reason="needs pip install 'litlab[knowledge]'")
@@ -354,3 +355,35 @@ def test_claims_on_the_stored_graph():
     assert story(graph, "supernova explosions", "Art407").paths == ((
         "supernova explosions", "Art270", "mass extinction", "Art406", "dust cloud",
         "Art407"),)
+
+
+def chain(n):
+    "Articles A0, A1, … each of which shares an entity with the next."
+    return KnowledgeGraph(
+        articles=pd.DataFrame({"name": [f"A{i}" for i in range(n)], "text": "",
+                               "document": "d", "topic": ""}),
+        entities=pd.DataFrame({"name": [f"e{i}" for i in range(n - 1)],
+                               "kind": "phrase", "wikidata": "", "description": ""}),
+        mentions=np.array([(a, e) for a in range(n) for e in (a - 1, a)
+                           if 0 <= e < n - 1], dtype=np.int32),
+        instances=np.zeros((0, 2), dtype=np.int32),
+        relations=pd.DataFrame({"subject": [], "verb": [], "object": [],
+                                "article": []}), source="a test")
+
+
+def test_a_story_may_be_long():
+    told = story(chain(700), "A0", "A699")
+    assert len(told.paths[0]) == 1399
+
+
+def test_what_is_avoided_may_be_a_generator():
+    graph = chain(3)
+    assert story(graph, "A0", "A2").paths
+    for avoid in (["e1"], (name for name in ["e1"]), "e1"):
+        told = story(graph, "A0", "A2", avoid=avoid)
+        assert not told.paths and "without e1" in told.note
+
+
+def test_a_class_that_an_article_names_is_a_clue():
+    graph = author_graph(hubs=True)
+    assert [graph.entities["name"][i] for i in named(graph, "an extinction event")]

@@ -22,9 +22,11 @@ from litlab.core.claims import NotRun, Run, verdict  # noqa: E402
 from litlab.core.data import embedded_file, dataset, find_data  # noqa: E402
 from litlab.knowledge import endpoints, facts, linker, relations, sparql  # noqa: E402
 from litlab.knowledge.build import build_graph  # noqa: E402
-from litlab.knowledge.endpoints import Endpoint, EndpointError  # noqa: E402
+from litlab.knowledge.endpoints import (  # noqa: E402
+    Again, Endpoint, EndpointError, is_answer, read_reply)
 from litlab.knowledge.forms import frame, pairs  # noqa: E402
 from litlab.knowledge.graphs import KnowledgeGraph, author_graph  # noqa: E402
+from litlab.knowledge.linker import link  # noqa: E402
 from litlab.knowledge.sparql import SparqlStore  # noqa: E402
 from litlab.knowledge.texts import document  # noqa: E402
 
@@ -543,3 +545,22 @@ def test_the_claim_needs_the_sentences(monkeypatch):
 def test_plot_of_triples():
     ax = relations.plot_triples(relations.triples(["Mary attended Princeton."]))
     assert sorted(t.get_text() for t in ax.texts) == ["Mary", "Princeton", "attend"]
+
+
+@pytest.mark.parametrize("row", [5, {"a": {}}, {"a": {"value": 5}},
+                                 {"a": {"value": "x", "datatype": None}}])
+def test_rows_of_wrong_json_are_no_answer(row):
+    assert not is_answer({"head": {"vars": ["a"]}, "results": {"bindings": [row]}})
+    assert not is_answer({"head": {"vars": [[1]]}, "results": {"bindings": []}})
+
+
+def test_json_too_deep_is_asked_for_again():
+    with pytest.raises(Again):
+        read_reply(Endpoint("http://127.0.0.1:9"), 200, None, b"[" * 100_000)
+
+
+def test_names_of_a_filtered_table_keep_their_ids():
+    names = pd.Series(["Earth", "black hole"], index=[1, 0])
+    table = link(names)
+    assert table["name"].tolist() == names.tolist()
+    assert table["label"].str.lower().tolist() == ["earth", "black hole"]

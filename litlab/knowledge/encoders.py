@@ -9,14 +9,16 @@ __all__ = ['MODEL', 'BLOCK', 'ENCODERS', 'KEPT', 'STORED', 'unit', 'check_senten
            'load_model', 'minilm_vectors', 'word_vectors', 'block_file', 'kept_vectors', 'embed', 'check_vectors',
            'make_vectors', 'author_vectors']
 
-# %% ../../nbs/knowledge/encoders.ipynb #ab22066f
+# %% ../../nbs/knowledge/encoders.ipynb #7888387e
 import hashlib
 import io
+import json
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
@@ -120,17 +122,17 @@ ENCODERS = {
 }
 KEPT = ("minilm", "words")  # are kept; the others depend on a corpus and are fast
 
-# %% ../../nbs/knowledge/encoders.ipynb #d0133f13
+# %% ../../nbs/knowledge/encoders.ipynb #1adf995d
 def block_file(
     encoder: str,  # one of KEPT
     block: list[str],  # sentences
 ) -> Path:  # where their vectors are kept
     "A file in the user's cache, named by content."
-    content = "\0".join([f"{encoder} {version(MODEL)}", *block])
+    content = json.dumps([f"{encoder} {version(MODEL)}", *block])
     name = hashlib.sha256(content.encode()).hexdigest()
     return cache_folder() / "vectors" / f"{name}.npy"
 
-# %% ../../nbs/knowledge/encoders.ipynb #88ea357c
+# %% ../../nbs/knowledge/encoders.ipynb #4686e615
 def kept_vectors(
     encoder: str,  # one of KEPT
     block: list[str],  # sentences
@@ -140,9 +142,9 @@ def kept_vectors(
     path = block_file(encoder, block)
     try:
         stored = np.load(path, allow_pickle=False)
-        if len(stored) == len(block):
+        if stored.ndim == 2 and len(stored) == len(block) and np.isfinite(stored).all():
             return stored
-    except (OSError, ValueError, EOFError, TypeError):
+    except (OSError, ValueError, EOFError, TypeError, AttributeError, BadZipFile):
         pass
     made, file = unit(ENCODERS[encoder](block, batch_size)), io.BytesIO()
     np.save(file, made)

@@ -29,15 +29,18 @@ from ..core.checks import check_positive, check_whole, is_number
 from ..core.data import replace_file
 from ..core.extras import require
 
-# %% ../../nbs/knowledge/endpoints.ipynb #d7df1af1
+# %% ../../nbs/knowledge/endpoints.ipynb #0c198c6e
 def is_answer(
     reply,  # what was read as JSON
 ) -> bool:  # whether it has the form of SPARQL results
-    "A yes or no, or names and rows."
+    "A yes or no, or names and rows of terms with a value."
     try:
-        return isinstance(reply.get("boolean"), bool) or isinstance(
-            reply["results"]["bindings"], list) and isinstance(
-            reply["head"]["vars"], list)
+        if isinstance(reply.get("boolean"), bool):
+            return True
+        rows, said = reply["results"]["bindings"], list(reply["head"]["vars"])
+        for term in (term for row in rows for term in row.values()):
+            said += [term["value"], term.get("datatype", "")]
+        return isinstance(rows, list) and all(isinstance(text, str) for text in said)
     except (AttributeError, KeyError, TypeError):
         return False
 
@@ -95,7 +98,7 @@ def retry_after(
     at = at if at.tzinfo else at.replace(tzinfo=timezone.utc)
     return max(0.0, (at - (now or datetime.now(timezone.utc))).total_seconds())
 
-# %% ../../nbs/knowledge/endpoints.ipynb #22a84f6b
+# %% ../../nbs/knowledge/endpoints.ipynb #85db0a68
 def read_reply(
     endpoint: Endpoint,  # who answered
     status: int,  # of HTTP
@@ -114,13 +117,10 @@ def read_reply(
     if status != 200:
         raise EndpointError(endpoint.endpoint, f"status {status}", 1, "Correct "
                             "endpoint in section [wikidata] of settings.ini")
-    try:
-        reply = json.loads(body)
-    except ValueError:
-        reply = None
-    if not is_answer(reply):
-        raise Again("status 200 with a body that is no whole answer")
-    return reply
+    with suppress(ValueError, RecursionError):
+        if is_answer(reply := json.loads(body)):
+            return reply
+    raise Again("status 200 with a body that is no whole answer")
 
 # %% ../../nbs/knowledge/endpoints.ipynb #26b35ba3
 def ask_once(

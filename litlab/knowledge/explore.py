@@ -65,15 +65,15 @@ def word_scores(
         scores += weight * count / (count + k1 * long)
     return scores
 
-# %% ../../nbs/knowledge/explore.ipynb #d6002f29
+# %% ../../nbs/knowledge/explore.ipynb #73edda32
 def named(
     graph: KnowledgeGraph,  # whose entities are looked for
     text: str,  # a question
 ) -> list:  # rows of entities
-    "Which entities a text names, in any case, singular or plural."
-    padded = f" {_plain(text)} "
-    known = zip(map(_plain, graph.entities["name"]), graph.entities["kind"])
-    return [row for row, (name, kind) in enumerate(known) if name and kind != "class"
+    "Which entities of articles a text names, in any case, singular or plural."
+    padded, met = f" {_plain(text)} ", set(graph.mentions[:, 1].tolist())
+    return [row for row, name in enumerate(map(_plain, graph.entities["name"]))
+            if name and row in met
             and (f" {name} " in padded or f" {name}s " in padded)]
 
 # %% ../../nbs/knowledge/explore.ipynb #7a7065d4

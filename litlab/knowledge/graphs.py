@@ -6,8 +6,8 @@ Docs: https://litlab.github.io/litlab/knowledge/graphs.html.md"""
 
 # %% auto #0
 __all__ = ['ESSAY', 'FORMAT', 'AUTHOR_TOPICS', 'AUTHOR_HUBS', 'AUTHOR_KINDS', 'PUBLISHED', 'KnowledgeGraph', 'shared_entities',
-           'save_graph', 'load_graph', 'read_author', 'without_mentions', 'author_graph', 'make_knowledge',
-           'component_labels', 'component_sizes', 'author_numbers']
+           'save_graph', 'read_parts', 'load_graph', 'read_author', 'without_mentions', 'author_graph',
+           'make_knowledge', 'component_labels', 'component_sizes', 'author_numbers']
 
 # %% ../../nbs/knowledge/graphs.ipynb #1f99fdac
 import io
@@ -116,7 +116,7 @@ def shared_entities(
 # %% ../../nbs/knowledge/graphs.ipynb #40770763
 FORMAT = 1  # of the file; goes up when an older reader would misread it
 
-# %% ../../nbs/knowledge/graphs.ipynb #769c5a11
+# %% ../../nbs/knowledge/graphs.ipynb #a70f5ee2
 def save_graph(
     graph: KnowledgeGraph,  # to write
     path: Path,  # the .parquet file
@@ -133,10 +133,29 @@ def save_graph(
     about = json.dumps({"format": FORMAT, "source": graph.source})
     whole = whole.replace_schema_metadata({"litlab.knowledge": about})
     file = io.BytesIO()
-    pq.write_table(whole, file, compression="zstd")
+    pq.write_table(whole, file, compression="zstd", write_page_checksum=True)
     return replace_file(path, file.getvalue())
 
-# %% ../../nbs/knowledge/graphs.ipynb #45cee006
+# %% ../../nbs/knowledge/graphs.ipynb #a985fb33
+def read_parts(
+    whole: pa.Table,  # all parts, one under the other
+) -> KnowledgeGraph:  # of them
+    "A graph from the table of a file; some error if it is another table."
+    about = json.loads((whole.schema.metadata or {})[b"litlab.knowledge"])
+    if about["format"] > FORMAT:
+        raise ValueError(f"the file has format {about['format']}, which is later "
+                         f"than {FORMAT}: install a newer litlab to read it")
+    parts = {"source": about["source"]}
+    for part, columns in COLUMNS.items():
+        rows = whole.filter(pa.compute.equal(whole["part"], part)).select(columns)
+        parts[part] = rows.to_pandas()
+        if parts[part].isna().any(axis=None):
+            raise TypeError(f"an empty cell in {part}")
+    for part in ("mentions", "instances"):
+        parts[part] = parts[part].to_numpy(dtype=np.int32).reshape(-1, 2)
+    return KnowledgeGraph(**parts)
+
+# %% ../../nbs/knowledge/graphs.ipynb #82403a1e
 def load_graph(
     path: Path,  # a file by `KnowledgeGraph.save`
 ) -> KnowledgeGraph:  # as it was
@@ -148,25 +167,16 @@ def load_graph(
     if not path.is_file():
         raise FileNotFoundError(f"no graph {path.name!r} in {path.parent}")
     try:
-        whole = pq.read_table(path)
+        whole = pq.read_table(path, page_checksum_verification=True)
     except (pa.ArrowException, OSError) as error:
         raise ValueError(f"{path.name} is not a whole parquet file ({error}): "
                          "save the graph again") from None
-    about = (whole.schema.metadata or {}).get(b"litlab.knowledge")
-    if about is None:
-        raise ValueError(f"{path.name} holds a table that is no knowledge graph: "
-                         "give a file written by KnowledgeGraph.save")
-    about = json.loads(about)
-    if about["format"] > FORMAT:
-        raise ValueError(f"{path.name} has format {about['format']}, which is later "
-                         f"than {FORMAT}: install a newer litlab to read it")
-    parts = {}
-    for part, columns in COLUMNS.items():
-        rows = whole.filter(pa.compute.equal(whole["part"], part)).select(columns)
-        parts[part] = rows.to_pandas()
-    for part in ("mentions", "instances"):
-        parts[part] = parts[part].to_numpy(dtype=np.int32).reshape(-1, 2)
-    return KnowledgeGraph(**parts, source=about["source"])
+    try:
+        return read_parts(whole)
+    except (KeyError, TypeError, UnicodeError, json.JSONDecodeError,
+            pa.ArrowException) as error:
+        raise ValueError(f"{path.name} holds a table that is no knowledge graph "
+                         f"({error!r}): give one by KnowledgeGraph.save") from None
 
 # %% ../../nbs/knowledge/graphs.ipynb #c9e774bb
 AUTHOR_TOPICS = {

@@ -112,7 +112,7 @@ def resolve(
                   if len(items.get(t, ())) == 1}
     return found
 
-# %% ../../nbs/knowledge/linker.ipynb #165b5d2b
+# %% ../../nbs/knowledge/linker.ipynb #a4ef9cd0
 def link(
     names: list,  # names of entities, or Q ids
     store: SparqlStore | None = None,  # None: the lab's own facts
@@ -121,6 +121,7 @@ def link(
     """Wikidata's facts for names.
 
     Raises ValueError for what is no text, and the errors of the store."""
+    names = names if isinstance(names, str) else list(names)
     if isinstance(names, str) or any(not isinstance(n, str) for n in names):
         raise ValueError(f"names must be a list of texts (got {names!r:.60})")
     store = store or SparqlStore.local()

@@ -21,7 +21,7 @@ from ..core.extras import require
 from .graphs import ESSAY, KnowledgeGraph, author_graph
 from .parts import induced, plot_part
 
-# %% ../../nbs/knowledge/stories.ipynb #c1d33077
+# %% ../../nbs/knowledge/stories.ipynb #8a636554
 def shortest_paths(
     whole,  # networkx.Graph
     source: str,  # name of a node
@@ -32,13 +32,14 @@ def shortest_paths(
     far = nx.single_source_shortest_path_length(whole, target)
     order = {name: i for i, name in enumerate(whole)}
 
-    def walk(path):
-        if path[-1] == target:
-            yield path
-        for name in sorted(whole[path[-1]], key=order.get):
-            if far[name] == far[path[-1]] - 1:
-                yield from walk((*path, name))
-    return walk((source,)) if source in far else iter(())
+    def walk(waiting):
+        while waiting:
+            path = waiting.pop()
+            if path[-1] == target:
+                yield path
+            near = [n for n in whole[path[-1]] if far[n] == far[path[-1]] - 1]
+            waiting += [(*path, n) for n in sorted(near, key=order.get, reverse=True)]
+    return walk([(source,)] if source in far else [])
 
 # %% ../../nbs/knowledge/stories.ipynb #ca1b5f6f
 def tell(
@@ -49,7 +50,7 @@ def tell(
     rows = [graph.row(name) for name in path]
     return tuple(_line(graph, rows, i) for i in range(len(rows)))
 
-# %% ../../nbs/knowledge/stories.ipynb #6becea06
+# %% ../../nbs/knowledge/stories.ipynb #5dd028f2
 def _line(
     graph,  # that the path lies in
     rows,  # of the path: ("article" or "entity", row)
@@ -70,7 +71,7 @@ def _line(
     verb = _relation(graph, before, row)
     if verb is not None:
         return verb
-    if node["kind"] == "class":
+    if [before, row] in graph.instances.tolist():
         return f"That is a kind of {name}."
     return f"Another {graph.entities['name'][before].replace('_', ' ')} is {name}."
 
@@ -130,7 +131,7 @@ class Story:
         path = self.paths[way] if self.paths else ()
         return plot_part(self.part, ax, seed, (self.source, self.target), path)
 
-# %% ../../nbs/knowledge/stories.ipynb #3da99cf5
+# %% ../../nbs/knowledge/stories.ipynb #bf2cd273
 def story(
     graph: KnowledgeGraph,  # to walk in
     source: str,  # name of the first node
@@ -143,20 +144,21 @@ def story(
     Raises ValueError for a node that there is not, offering the nearest names, for one
     and the same node, or an end that is to be avoided."""
     check_whole(ways=ways)
+    avoid = (avoid,) if isinstance(avoid, str) else tuple(avoid)
     for name in (source, target, *avoid):
         graph.row(name)
     if source == target or {source, target} & set(avoid):
         raise ValueError("source and target must be two nodes, and none to be avoided "
                          f"(got {source!r}, {target!r}, avoid={list(avoid)})")
-    whole = graph.to_networkx()
-    whole.remove_nodes_from(avoid)
+    (whole := graph.to_networkx()).remove_nodes_from(avoid)
     paths = list(islice(shortest_paths(whole, source, target), ways + 1))
     note = f"There are more than {ways} such paths." if len(paths) > ways else ""
     if not paths:
         sizes = [len(require("networkx").node_connected_component(whole, name))
                  for name in (source, target)]
-        note = (f"There is no path from {source} to {target}: they stand in different "
-                f"parts of the graph, of {sizes[0]} and {sizes[1]} nodes.")
+        without = f"without {', '.join(avoid)} " if avoid else ""
+        note = (f"There is no path from {source} to {target}: {without}they stand in "
+                f"different parts of the graph, of {sizes[0]} and {sizes[1]} nodes.")
     paths = tuple(paths[:ways])
     nodes = dict.fromkeys(name for path in paths or [(source, target)] for name in path)
     return Story(source, target, paths, tuple(tell(graph, path) for path in paths),
