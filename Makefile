@@ -110,22 +110,20 @@ $(VENV)/.run $(VENV)/.lab $(VENV)/.test: $(VENV)/.%: pyproject.toml | $(VENV)/.t
 	@$(PIP) -e '.[$(EXTRAS_$*)]'
 	@touch $@
 
-browser:
-	@command -v $${CHROMIUM:-chromium} >/dev/null && exit; \
+# $(call have,PROGRAM,PACKAGE,what for,what happens without it)
+define have
+	@command -v "$(1)" >/dev/null && exit; \
 	if [ $$(id -u) = 0 ] && command -v apt-get >/dev/null; then \
-	  echo "Installing Chromium for the tests of the site (half a minute)"; \
-	  apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium \
+	  echo "Installing $(2) for $(3) (half a minute)"; \
+	  apt-get update -qq && apt-get install -y -qq --no-install-recommends $(2) \
 	    >/dev/null && exit; \
 	fi; \
-	echo "No Chromium: the tests marked 'browser' are skipped. To run them, install" \
-	  "Debian's package chromium (or name a browser: make test CHROMIUM=...)"
+	echo "No $(1): $(4). To change that, install Debian's package $(2)"
+endef
+
+browser:
+	$(call have,$(or $(CHROMIUM),chromium),chromium,the tests of the site,the tests \
+	  marked 'browser' are skipped (another browser: make test CHROMIUM=...))
 
 java:
-	@command -v java >/dev/null && exit; \
-	if [ $$(id -u) = 0 ] && command -v apt-get >/dev/null; then \
-	  echo "Installing Java for the notebook about Spark (half a minute)"; \
-	  apt-get update -qq && apt-get install -y -qq --no-install-recommends \
-	    default-jre-headless >/dev/null && exit; \
-	fi; \
-	echo "No Java: the notebook about Spark is not run. To run it, install" \
-	  "Debian's package default-jre-headless"
+	$(call have,java,default-jre-headless,the notebook about Spark,it is not run)

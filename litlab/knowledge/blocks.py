@@ -17,9 +17,10 @@ from pathlib import Path
 import numpy as np
 from tqdm.auto import tqdm
 
-# %% ../../nbs/knowledge/blocks.ipynb #9390dccb
-from ..core.checks import check_whole, is_number
+# %% ../../nbs/knowledge/blocks.ipynb #91534076
+from ..core.checks import check_whole
 from ..core.extras import require
+from .convolution import check_lam
 from .crowds import Crowd, begin
 
 # %% ../../nbs/knowledge/blocks.ipynb #1285cbc7
@@ -181,7 +182,7 @@ def convolve_block(
             yield start, rows
     write_block(folder, b, n, width, mixed())
 
-# %% ../../nbs/knowledge/blocks.ipynb #60e0e3f9
+# %% ../../nbs/knowledge/blocks.ipynb #38f1019c
 def convolve_blocks(
     source: Layer,  # unit rows
     crowd: Crowd,  # whose articles they are
@@ -197,8 +198,7 @@ def convolve_blocks(
     Raises ValueError for lam outside [0, 1], layers below 0, a limit below 1, a graph
     of another size, and a folder that holds something else."""
     check_whole(0, layers=layers)
-    if not (is_number(lam) and 0 <= lam <= 1):
-        raise ValueError(f"lam must be a number from 0 to 1 (got {lam!r})")
+    check_lam(lam)
     if source.n != crowd.n:
         raise ValueError(f"the rows are {source.n} and the articles {crowd.n}: give "
                          "the graph that the rows belong to")

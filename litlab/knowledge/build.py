@@ -126,7 +126,7 @@ def find_mentions(
                          "texts: it must give one for each, empty if nothing is named")
     return found
 
-# %% ../../nbs/knowledge/build.ipynb #c54e925a
+# %% ../../nbs/knowledge/build.ipynb #19ba7efb
 def add_documents(
     graph: KnowledgeGraph,  # to add to; it isn't changed
     documents: Iterable,  # of Document
@@ -143,8 +143,8 @@ def add_documents(
             raise ValueError(f"documents must be of Document (got {d!r}): "
                              "texts.document(name, text) makes one")
     given = [(d, s) for d in documents for s in d.sentences if s.strip()]
-    texts = [unicodedata.normalize("NFC", " ".join(repair(s).split()))
-             for _, s in given]
+    repaired = [repair(s) for _, s in given]
+    texts = [unicodedata.normalize("NFC", " ".join(s.split())) for s in repaired]
     rows = [draft.article(text, d) for text, (d, _) in zip(texts, given)]
     new = [(row, text) for (row, is_new), text in zip(rows, texts) if is_new]
     found = find_mentions([text for _, text in new], recognizer)
@@ -153,7 +153,7 @@ def add_documents(
         for m in mentions:
             entity = add_entity(draft, m.name, m.kind, facts.get(m.name))
             draft.mentions.append((row, entity))
-    n = sum(repair(s) != s for _, s in given)
+    n = sum(right != s for right, (_, s) in zip(repaired, given))
     return draft.finish(f"{len(documents)} documents, {n} sentences repaired, "
                         f"{len(rows) - len(new)} that stood already")
 

@@ -18,9 +18,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-# %% ../../nbs/knowledge/explore.ipynb #a4e76ccc
-from ..core.checks import check_whole, is_number
-from .convolution import convolve
+# %% ../../nbs/knowledge/explore.ipynb #4d074598
+from ..core.checks import check_whole
+from .convolution import check_lam, convolve
 from .encoders import ENCODERS, KEPT, embed
 from .graphs import KnowledgeGraph
 from .parts import closure, components, plot_part, subgraph
@@ -218,7 +218,7 @@ def query(
     entities = tuple(graph.entities["name"][row] for row in named(graph, text))
     return Answer(text, method, found, entities, part, note)
 
-# %% ../../nbs/knowledge/explore.ipynb #97842d4d
+# %% ../../nbs/knowledge/explore.ipynb #2566deef
 def check_query(
     graph: KnowledgeGraph,  # to search
     text,  # a question
@@ -234,5 +234,4 @@ def check_query(
         raise ValueError(f"method must be one of {', '.join(METHODS)} (got {method!r})")
     check_whole(1, len(graph), k=k)
     check_whole(0, 20, layers=layers)
-    if not (is_number(lam) and 0 <= lam <= 1):
-        raise ValueError(f"lam must be a number from 0 to 1 (got {lam!r})")
+    check_lam(lam)

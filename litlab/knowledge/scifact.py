@@ -23,7 +23,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from scipy import sparse
 
-# %% ../../nbs/knowledge/scifact.ipynb #3962b1b2
+# %% ../../nbs/knowledge/scifact.ipynb #2fa41ec0
 from ..core.claims import NotRun, Result, at_least, at_most, claim
 from ..core.data import find_data
 from ..core.extras import require
@@ -33,7 +33,7 @@ from .convolution import convolve
 from .encoders import embed
 from .graphs import ESSAY
 from .retrieval import (
-    Corpus, bm25_scores, hybrid, judge, rank_fusion, shared)
+    WEIGHT, Corpus, bm25_scores, hybrid, judge, rank_fusion, shared)
 
 # %% ../../nbs/knowledge/scifact.ipynb #98dea7cd
 TEXT = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""")
@@ -210,7 +210,7 @@ def scifact_hybrid(run):
                   f"encoder {score['encoder']}; hybrid above the encoder by "
                   f"{gap_of(found, 'hybrid', 'encoder')}")
 
-# %% ../../nbs/knowledge/scifact.ipynb #e11a185f
+# %% ../../nbs/knowledge/scifact.ipynb #8968fa67
 @claim("knowledge.scifact_convolution", essay=ESSAY, published="open", rule=at_least(0),
        seconds=120, profile="full", unit="nDCG@10", statement="absolutely unclear if "
        "the convolution has any value at scale: chosen on training claims, it gains "
@@ -218,7 +218,7 @@ def scifact_hybrid(run):
 def scifact_convolution(run):
     need_scifact()
     setting, _ = choose_layers()
-    found = scifact_scores(0.25, setting)
+    found = scifact_scores(WEIGHT, setting)
     gaps = {n: gap_of(found, n, "encoder") for n in found if "encoder" not in n}
     return Result(gaps["chosen convolution"].low, None, "SciFact, 300 test claims",
                   f"lambda, layers, largest entity: {setting}; "

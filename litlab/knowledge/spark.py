@@ -18,11 +18,11 @@ from operator import add
 import numpy as np
 import pandas as pd
 
-# %% ../../nbs/knowledge/spark.ipynb #aeb3a741
-from ..core.checks import check_whole, is_number
+# %% ../../nbs/knowledge/spark.ipynb #59d02c37
+from ..core.checks import check_whole
 from ..core.claims import NotRun, Result, claim, shape
 from ..core.extras import require
-from .convolution import convolve
+from .convolution import check_lam, convolve
 from .graphs import ESSAY, author_graph
 
 # %% ../../nbs/knowledge/spark.ipynb #427bd7c7
@@ -76,7 +76,7 @@ def spark_layer(
     return mixed.withColumn("length", length).select(
         "article", *[(F.col(v) / F.col("length")).alias(v) for v in names])
 
-# %% ../../nbs/knowledge/spark.ipynb #5d1c47b8
+# %% ../../nbs/knowledge/spark.ipynb #44e5ac65
 def convolve_spark(
     session,  # from `spark_session`
     rows: np.ndarray,  # (n, d), few numbers a row
@@ -86,8 +86,7 @@ def convolve_spark(
 ) -> np.ndarray:  # (n, d) rows of length 1
     "The essay's convolution by Spark; ValueError for lam or layers out of range."
     check_whole(0, layers=layers)
-    if not (is_number(lam) and 0 <= lam <= 1):
-        raise ValueError(f"lam must be a number from 0 to 1 (got {lam!r})")
+    check_lam(lam)
     rows = np.asarray(rows, float)
     rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)
     table = pd.DataFrame(rows, columns=[f"v{j}" for j in range(rows.shape[1])])
