@@ -75,6 +75,23 @@ def test_bad_questions(wrong, said):
             query(small(), **about | wrong)
 
 
+@pytest.mark.parametrize("method", ["encoder", "convolved", "component", "hybrid"])
+def test_bad_vectors(method):
+    "Not finite, not real, of another width or of one dimension: named, by all methods."
+    good = letters(TEXTS).astype(float)
+    hole = np.where(np.arange(7)[:, None] == 3, np.nan, good)
+    for bad in (hole, good[:, :5], good[:, 0], good + 1j, good.astype(str)):
+        with pytest.raises(ValueError, match="vectors must have a row.*97 finite real"):
+            query(small(), "dark energy", method=method, encoder=letters, vectors=bad)
+
+
+def test_a_graph_of_nothing():
+    nothing = KnowledgeGraph(frame("articles"), frame("entities"), pairs([]), pairs([]),
+                             frame("relations"))
+    with pytest.raises(ValueError, match="the graph has no articles"):
+        query(nothing, "dodo", encoder=letters)
+
+
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("k", [1, 4, 7])
 def test_answers(method, k):
@@ -203,13 +220,19 @@ def test_subgraph_and_closure():
 
 @pytest.mark.parametrize("articles, said", [
     (["Art9"], "no node 'Art9'"), ([7], "no node 'row 7'"), ([-1], "no node"),
-    (["coal"], "'coal' is an entity")])
+    (["coal"], "'coal' is an entity"), ([0.5], "no node 'row 0.5'"),
+    ([None], "no node 'row None'"), ([True], "no node 'row True'"),
+    ("Art0", "articles must be a list.*'Art0'"), (5, "articles must be a list")])
 def test_bad_parts(articles, said):
     "An unknown article, or one that is none."
     with pytest.raises(ValueError, match=said):
         subgraph(small(), articles)
     with pytest.raises(ValueError, match="no node 'cole'.*did you mean coal"):
         closure(small(), ["cole"])
+    with pytest.raises(ValueError, match="part must be a list.*'coal'"):
+        closure(small(), "coal")
+    with pytest.raises(ValueError, match="part must have a node"):
+        plot_part(subgraph(small(), []))
 
 
 # pictures

@@ -20,7 +20,8 @@ if not all(map(find_spec, ("pyoxigraph", "httpx", "spacy", "networkx"))):
 
 from litlab.core.claims import NotRun, Run, verdict  # noqa: E402
 from litlab.core.data import embedded_file, dataset, find_data  # noqa: E402
-from litlab.knowledge import endpoints, facts, linker, relations, sparql  # noqa: E402
+from litlab.knowledge import (  # noqa: E402
+    endpoints, facts, linker, recognizers, relations, sparql)
 from litlab.knowledge.build import build_graph  # noqa: E402
 from litlab.knowledge.endpoints import (  # noqa: E402
     Again, Endpoint, EndpointError, is_answer, read_reply)
@@ -204,7 +205,7 @@ def test_memory(tmp_path):
         if text == "bad":
             raise EndpointError("http://x", "status 500", 1, "")
         return WHOLE
-    kept = endpoints.kept(ask, tmp_path / "new", days=1)
+    kept = sparql.kept(ask, tmp_path / "new", days=1)
     assert kept("a") == kept("a") == kept("b") == WHOLE and asked == ["a", "b"]
     for path in (tmp_path / "new").iterdir():
         path.write_text('{"head": ')
@@ -564,3 +565,167 @@ def test_names_of_a_filtered_table_keep_their_ids():
     table = link(names)
     assert table["name"].tolist() == names.tolist()
     assert table["label"].str.lower().tolist() == ["earth", "black hole"]
+
+
+@pytest.mark.parametrize("names", ["a", {"a": 1}])
+def test_names_of_an_answer_are_a_list(names):
+    assert not is_answer({"head": {"vars": names}, "results": {"bindings": []}})
+
+
+def test_a_selection_is_not_answered_by_yes(tmp_path):
+    "It is asked again, and what is on disk isn't believed."
+    known, body = Endpoint("http://x"), b'{"boolean": true}'
+    assert read_reply(known, 200, None, body, "ask {}") == {"boolean": True}
+    with pytest.raises(Again, match="no whole answer"):
+        read_reply(known, 200, None, body, "SELECT * {}")
+    sparql.kept(lambda text: {"boolean": True}, tmp_path, 1)("SELECT * {}")
+    assert sparql.kept(lambda text: WHOLE, tmp_path, 1)("SELECT * {}") == WHOLE
+    for path in tmp_path.iterdir():
+        path.write_text("[" * 100_000)
+    assert sparql.kept(lambda text: WHOLE, tmp_path, 1)("SELECT * {}") == WHOLE
+
+
+def test_a_number_that_is_none_stays_text(store):
+    found = store.query('SELECT ("x"^^<http://www.w3.org/2001/XMLSchema#integer> AS ?x)'
+                        " {}")
+    assert found.x.tolist() == ["x"]
+
+
+@pytest.mark.parametrize("head", [b"", b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n"
+                                  b"\r\n\x1f\x8b\x08\x08\0\0\0\0\0\0"])
+def test_a_head_by_drops_is_late(head):
+    "Lines of HTTP's head, or letters of gzip's, which give no byte of a body."
+    def drip(handler):
+        handler.wfile.write(head or b"HTTP/1.1 200 OK\r\n")
+        for _ in range(30):
+            try:
+                handler.wfile.write(b"a" if head else b"A: b\r\n")
+            except OSError:
+                return
+            time.sleep(0.05)
+    with raw_server(drip) as (address, count):
+        google = recognizers.ask_google("key", Endpoint(address, timeout=0.3))
+        ask = endpoints.ask_once(Endpoint(address, timeout=0.3))
+        for question, words in ((ask, "no whole answer in 0.3 s"), (google, "Timeout")):
+            start = time.monotonic()
+            with pytest.raises(Again, match=words):
+                question("ASK {}")
+            assert time.monotonic() - start < 1
+    assert count[0]["Accept-Encoding"] == "identity"
+
+
+def test_a_body_without_end_is_cut(monkeypatch):
+    monkeypatch.setattr(endpoints, "LARGEST", 2 ** 20)
+    def pour(handler):
+        handler.send_response(200)
+        handler.end_headers()
+        for _ in range(64):
+            try:
+                handler.wfile.write(b" " * 2 ** 20)
+            except OSError:
+                return
+    with raw_server(pour) as (address, _), pytest.raises(Again, match="and 1 MiB"):
+        endpoints.ask_once(Endpoint(address))("ASK {}")
+
+
+@pytest.mark.parametrize("table", [[0, 1], [1, 0]])
+def test_triples_of_anything_that_is_passed_through(table):
+    some = ["Mary attended Princeton.", "Rain fell."]
+    found = relations.triples(some[i] for i in table)
+    assert found["text"].tolist() == [table.index(0)]
+    assert relations.count_triples(s for s in some)["triples"].tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("text", [
+    "SELECT * { FILTER(1<2)SERVICE<http://x>{?s?p?o}FILTER(2>1) }",
+    "ASK { FILTER(1<2)SERVICE:a{?s?p?o}FILTER(2>1) }", "ASK { SERVICESILENT:a{} }",
+    "ASK { ?s ?p trueSERVICE<http://x>{} }", "ASK { ?s ?p 1service?a{} }",
+    "ASK { wd:a\\#b ?p ?o . SERVICE <http://x> {} }",
+    "ASK { wd:a\\'b ?p ?o . SERVICE <http://x> {} . wd:a\\'b ?p ?o }",
+    "ASK { ?s ?p \"\"\"a\"b\"\"\" . SERVICE <http://x> {} . ?s ?p \"\" }"])
+def test_service_can_t_hide(text):
+    with pytest.raises(ValueError, match="must not say SERVICE"):
+        sparql.prepare_query(text)
+
+
+def test_service_in_long_texts_is_no_keyword():
+    for mark in ("'''", '"""'):
+        sparql.prepare_query(f"ASK {{ ?s ?p {mark}it's \"a\"\n SERVICE {{}}{mark} }}")
+
+
+@pytest.mark.parametrize("error", [OSError, RuntimeError])
+def test_a_store_that_fails_says_so(error):
+    class Store:
+        def query(self, text):
+            raise error("no such graph")
+    with pytest.raises(ValueError, match="can't be answered .no such graph."):
+        sparql.ask_store(Store())("ASK {}")
+
+
+def test_a_card_from_a_graph_without_entities():
+    graph = replace(small_graph(""), entities=frame("entities"), mentions=pairs([]),
+                    instances=pairs([]))
+    with pytest.raises(ValueError, match="is an article: give an entity$"):
+        linker.show_entity(graph, "Art0")
+
+
+@pytest.mark.parametrize("text", ["Mon, 01 Jan 2020 00:00:00 +99999999999999999",
+                                  "Mon, 01 Jan 0001 00:00:00 +2359", "1 2 3", ","])
+def test_a_date_that_is_none(text):
+    assert endpoints.retry_after(text) in (None, 0.0)
+
+
+@pytest.mark.parametrize("status", [408, 425])
+def test_statuses_that_pass(status):
+    with pytest.raises(Again, match=str(status)):
+        read_reply(Endpoint("http://x"), status, None, b"")
+
+
+def test_two_thousand_attempts():
+    def never(text):
+        raise Again("status 503")
+    known = Endpoint("http://x", attempts=2000, longest_wait=5.0)
+    with pytest.raises(EndpointError, match="in 2000 attempts"):
+        endpoints.patient(never, known, lambda seconds: None)("")
+
+
+@pytest.mark.parametrize("change, name", [
+    ({"endpoint": "http://[::1"}, "endpoint"), ({"endpoint": "http://x:y"}, "endpoint"),
+    ({"endpoint": "http://x/a b"}, "endpoint"), ({"user_agent": "a\nb"}, "user_agent"),
+    ({"user_agent": "Jürgen"}, "user_agent")])
+def test_addresses_and_names_that_http_can_t_say(change, name):
+    with pytest.raises(ValueError, match=f"^{name} must"):
+        Endpoint(**{"endpoint": "http://x"} | change)
+
+
+@pytest.mark.parametrize("address", [
+    "http://[::1]:80/sparql", "https://me:pw@x.org:443?a=b", "HTTP://127.0.0.1"])
+def test_addresses_of_all_forms(address):
+    assert Endpoint(address).endpoint == address
+
+
+def test_recognizers_take_what_is_odd():
+    "A null of Google's is nothing; letters are no names."
+    place = {"text": {"content": "black holes", "beginOffset": 3}}
+    for odd in (None, {}, {"wikipedia_url": None}):
+        found = recognizers.google_mentions({"entities": [
+            {"name": "black holes", "metadata": odd, "mentions": [place]}]})
+        assert [m.start for m in found] == [3]
+    with pytest.raises(ValueError, match="names must be a list of names"):
+        recognizers.gazetteer("dodo")
+
+
+def test_google_s_json_too_deep_is_asked_for_again():
+    def deep(handler):
+        handler.send_response(200)
+        handler.end_headers()
+        handler.wfile.write(b"[" * 100_000)
+    with raw_server(deep) as (address, _), pytest.raises(Again, match="no whole"):
+        recognizers.ask_google("key", Endpoint(address))("a")
+
+
+def test_no_triples_are_said_so():
+    with pytest.raises(ValueError, match="table must hold"):
+        relations.plot_triples(relations.triples([]))
+    with pytest.raises(ValueError, match="texts must hold"):
+        relations.count_triples([])

@@ -117,6 +117,33 @@ def test_damaged_cache_is_computed_again(cache, counted, content):
     assert np.array_equal(np.load(path), first)
 
 
+def test_a_cache_of_other_numbers_is_computed_again(cache, counted):
+    "Rows of another type, or of no file that numpy knows."
+    first, path = encoders.embed(TEXTS), encoders.block_file("minilm", TEXTS)
+    for made in (first.astype(float) * 1.5, first + 1j, np.ones((3, 2), dtype=int)):
+        np.save(path, made)
+        assert np.array_equal(encoders.embed(TEXTS), first)
+    assert len(counted) == 4
+
+
+def test_rows_of_any_size_and_no_complex_ones():
+    "Large and small numbers have a direction, too; nothing else changes by a bit."
+    for size in (1e-300, 1e-30, 1, 1e30, 1e300):
+        made = [[3 * size, 4 * size]]
+        for rows in (encoders.unit(made),
+                     encoders.embed(TEXTS[:1], lambda texts, made=made: made)):
+            assert np.allclose(rows, [[0.6, 0.8]])
+    rows = np.random.default_rng(0).standard_normal((50, 9), dtype=np.float32)
+    plain = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    assert np.array_equal(encoders.unit(rows), plain)
+    with pytest.raises(ValueError, match="real numbers"):
+        encoders.unit(np.array([[1j, 1]]))
+    with pytest.raises(ValueError, match="must give 1 rows.*complex"):
+        encoders.embed(TEXTS[:1], lambda texts: np.array([[1j, 1]]))
+    with pytest.raises(ValueError, match="real numbers"):
+        convolution.convolve(np.eye(2) * 1j, np.eye(2))
+
+
 def test_minilm_is_the_library(cache):
     "One by one as in a batch, in any order; the question is near its answer."
     rows = encoders.embed(TEXTS, batch_size=2)
@@ -187,6 +214,7 @@ def test_convolution_of_nothing():
     ({"lam": float("nan")}, "lam must be"), ({"lam": "1"}, "lam must be"),
     ({"layers": -1}, "layers must be"), ({"layers": 1.5}, "layers must be"),
     ({"neighbours": np.eye(4)}, "don't fit"), ({"embeddings": np.ones(3)}, "don't fit"),
+    ({"embeddings": 5.0}, "don't fit"),
     ({"neighbours": -np.eye(3)}, "at least 0"),
     ({"embeddings": np.full((3, 2), np.nan)}, "finite")])
 def test_bad_convolutions(change, words):
@@ -214,6 +242,13 @@ def test_ties_by_number(scores):
 def test_bad_searches(vector, k, words):
     with pytest.raises(ValueError, match=words):
         search.find_best(vector, np.ones((3, 2)), k)
+
+
+def test_bad_rows_are_not_searched():
+    rows = np.eye(3)
+    for bad in (np.nan, np.inf, 1j):
+        with pytest.raises(ValueError, match="finite real numbers"):
+            search.find_best(np.ones(3), rows + np.diag([0, 0, bad]), 2)
 
 
 def test_clues():
@@ -264,6 +299,9 @@ def test_component_filter():
         kept(within="documents")
     with pytest.raises(ValueError, match="k must be"):
         kept(k=0)
+    for within in ("graph", "answers"):
+        with pytest.raises(ValueError, match="found has no answer"):
+            search.component_filter(graph, search.Found([], []), within=within)
 
 
 # consistency

@@ -28,7 +28,7 @@ def check_lam(
         raise ValueError(f"lam must be a number from 0 to 1 (got {lam!r}): it is the "
                          "share of an article's own vector")
 
-# %% ../../nbs/knowledge/convolution.ipynb #3f6e3576
+# %% ../../nbs/knowledge/convolution.ipynb #5a69e5e8
 def check_layers(
     embeddings: np.ndarray,  # (n, d)
     neighbours,  # (n, n) sparse or dense
@@ -38,10 +38,11 @@ def check_layers(
     "ValueError for a wrong shape, a number that is none, or lam outside [0, 1]."
     check_lam(lam)
     check_whole(0, layers=layers)
+    if np.iscomplexobj(embeddings):
+        raise ValueError("embeddings must be real numbers (got complex ones)")
     embeddings = np.asarray(embeddings, dtype=np.float32)
     neighbours = sparse.csr_matrix(neighbours, dtype=np.float32)
-    n = len(embeddings)
-    if embeddings.ndim != 2 or neighbours.shape != (n, n):
+    if embeddings.ndim != 2 or neighbours.shape != 2 * embeddings.shape[:1]:
         raise ValueError(f"embeddings of the shape {embeddings.shape} don't fit "
                          f"neighbours of {neighbours.shape}: one row for each article")
     if not (np.isfinite(embeddings).all() and np.isfinite(neighbours.data).all()):

@@ -30,12 +30,16 @@ from ..core.data import cache_folder, load_table, replace_file, write_table
 from ..core.extras import require
 from .graphs import author_graph
 
-# %% ../../nbs/knowledge/encoders.ipynb #04f2139b
+# %% ../../nbs/knowledge/encoders.ipynb #765c8a3f
 def unit(
     vectors: np.ndarray,  # (n, d)
 ) -> np.ndarray:  # (n, d) float32; a row of zeros stays one
-    "Scale each row to length 1."
-    vectors = np.asarray(vectors, dtype=np.float32)
+    "Scale each row to length 1, however large or small; ValueError for complex rows."
+    vectors = np.asarray(vectors)
+    if np.iscomplexobj(vectors):
+        raise ValueError("vectors must be real numbers (got complex ones)")
+    powers = np.frexp(np.abs(vectors).max(axis=1, keepdims=True, initial=0))[1]
+    vectors = np.ldexp(vectors, -powers).astype(np.float32)  # exact: powers of 2
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     return vectors / np.where(norms > 0, norms, 1)
 
@@ -132,7 +136,7 @@ def block_file(
     name = hashlib.sha256(content.encode()).hexdigest()
     return cache_folder() / "vectors" / f"{name}.npy"
 
-# %% ../../nbs/knowledge/encoders.ipynb #4686e615
+# %% ../../nbs/knowledge/encoders.ipynb #27ebf395
 def kept_vectors(
     encoder: str,  # one of KEPT
     block: list[str],  # sentences
@@ -142,7 +146,8 @@ def kept_vectors(
     path = block_file(encoder, block)
     try:
         stored = np.load(path, allow_pickle=False)
-        if stored.ndim == 2 and len(stored) == len(block) and np.isfinite(stored).all():
+        if (stored.ndim == 2 and len(stored) == len(block)
+                and stored.dtype == np.float32 and np.isfinite(stored).all()):
             return stored
     except (OSError, ValueError, EOFError, TypeError, AttributeError, BadZipFile):
         pass
@@ -177,16 +182,17 @@ def embed(
     return np.concatenate([kept_vectors(encoder, sentences[i:i + BLOCK], batch_size)
                            for i in starts])
 
-# %% ../../nbs/knowledge/encoders.ipynb #e6b7be4a
+# %% ../../nbs/knowledge/encoders.ipynb #d4f511b0
 def check_vectors(
     vectors,  # what a user's encoder gave
     n: int,  # texts that it was given
 ) -> np.ndarray:  # (n, d) float32, rows of length 1
     "ValueError for anything but n rows of finite numbers."
-    vectors = np.asarray(vectors, dtype=np.float32)
-    if vectors.ndim != 2 or len(vectors) != n or not np.isfinite(vectors).all():
+    vectors = np.asarray(vectors)
+    if (vectors.dtype.kind not in "fiu" or vectors.ndim != 2 or len(vectors) != n
+            or not np.isfinite(vectors).all()):
         raise ValueError(f"an encoder must give {n} rows of finite numbers (got the "
-                         f"shape {vectors.shape}): a row for each text")
+                         f"shape {vectors.shape}, {vectors.dtype}): a row a text")
     return unit(vectors)
 
 # %% ../../nbs/knowledge/encoders.ipynb #21c93a52

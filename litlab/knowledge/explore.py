@@ -95,7 +95,7 @@ def texts_of(
                          "needs no words, such as 'encoder'")
     return texts
 
-# %% ../../nbs/knowledge/explore.ipynb #c0567934
+# %% ../../nbs/knowledge/explore.ipynb #54cc9738
 def vectors_of(
     graph: KnowledgeGraph,  # with sentences, or given `vectors`
     text: str,  # a question
@@ -104,10 +104,14 @@ def vectors_of(
 ) -> tuple:  # (d,) of the question, (n, d) of the sentences
     "Question and sentences as vectors; ValueError if there is nothing to encode."
     if vectors is not None:
-        if np.shape(vectors)[:1] != (len(graph),):
-            raise ValueError(f"vectors must have a row for each of {len(graph)} "
-                             f"articles (got the shape {np.shape(vectors)})")
-        return _question(text, encoder), np.asarray(vectors, dtype=np.float32)
+        question = _question(text, encoder)
+        vectors, shape = np.asarray(vectors), (len(graph), len(question))
+        if (vectors.shape != shape or vectors.dtype.kind not in "fiu"
+                or not np.isfinite(vectors).all()):
+            raise ValueError(f"vectors must have a row for each of {shape[0]} articles "
+                             f"(got the shape {vectors.shape}, {vectors.dtype}), of "
+                             f"{shape[1]} finite real numbers")
+        return question, vectors.astype(np.float32, copy=False)
     known = texts_of(graph)
     corpus = None if encoder in KEPT else tuple(known)
     return _question(text, encoder, corpus), embed(known, encoder)
@@ -218,7 +222,7 @@ def query(
     entities = tuple(graph.entities["name"][row] for row in named(graph, text))
     return Answer(text, method, found, entities, part, note)
 
-# %% ../../nbs/knowledge/explore.ipynb #2566deef
+# %% ../../nbs/knowledge/explore.ipynb #4ea52e00
 def check_query(
     graph: KnowledgeGraph,  # to search
     text,  # a question
@@ -232,6 +236,8 @@ def check_query(
         raise ValueError(f"text must be a question of at least one word (got {text!r})")
     if method not in METHODS:
         raise ValueError(f"method must be one of {', '.join(METHODS)} (got {method!r})")
+    if not len(graph):
+        raise ValueError("the graph has no articles (got 0): there is nothing to ask")
     check_whole(1, len(graph), k=k)
     check_whole(0, 20, layers=layers)
     check_lam(lam)

@@ -159,7 +159,7 @@ class EntityCard:
                  "relations": "; ".join(" ".join(r) for r in self.relations[:5])}
         return "\n".join([self.name, *(f"  {k}: {v}" for k, v in lines.items() if v)])
 
-# %% ../../nbs/knowledge/linker.ipynb #707c667f
+# %% ../../nbs/knowledge/linker.ipynb #6edf98f5
 def show_entity(
     where: KnowledgeGraph | SparqlStore,  # where to look
     name: str,  # of an entity, or its Q id
@@ -174,8 +174,8 @@ def show_entity(
                           row["instance_of"])
     kind, row = where.row(name)
     if kind == "article":
-        raise ValueError(f"{name!r} is an article: give an entity, such as "
-                         f"{where.entities['name'].iloc[0]!r}")
+        some = "".join(f", such as {n!r}" for n in where.entities["name"][:1])
+        raise ValueError(f"{name!r} is an article: give an entity{some}")
     about, names = where.entities.iloc[row], where.entities["name"].to_numpy()
     classes = where.instances[where.instances[:, 0] == row, 1]
     named = where.mentions[where.mentions[:, 1] == row, 0]

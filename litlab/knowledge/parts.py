@@ -8,13 +8,15 @@ Docs: https://litlab.github.io/litlab/knowledge/parts.html.md"""
 __all__ = ['subgraph', 'induced', 'closure', 'components', 'layout', 'plot_part', 'place_names', 'dark_energy_components',
            'asteroid_closure', 'lab_graph']
 
-# %% ../../nbs/knowledge/parts.ipynb #4600424e
+# %% ../../nbs/knowledge/parts.ipynb #e400197b
 from functools import lru_cache
+from numbers import Integral
 
 import numpy as np
 from matplotlib.axes import Axes
 
-# %% ../../nbs/knowledge/parts.ipynb #0b8e8cae
+# %% ../../nbs/knowledge/parts.ipynb #0925265e
+from ..core.checks import is_number
 from ..core.claims import Result, claim, close_to, shape
 from ..core.extras import require
 from ..core.plots import COLOURS, axis
@@ -24,16 +26,26 @@ from .graphs import ESSAY, KnowledgeGraph, author_graph
 from .linker import link
 from .texts import load_documents
 
-# %% ../../nbs/knowledge/parts.ipynb #c3ca3766
+# %% ../../nbs/knowledge/parts.ipynb #c2c87357
+def _listed(
+    **given,  # name: rows or names of nodes
+) -> list:  # the same
+    "ValueError for one text, or one number, in place of a list."
+    (name, value), = given.items()
+    if isinstance(value, str) or not hasattr(value, "__iter__"):
+        raise ValueError(f"{name} must be a list (got {value!r}): put it in a list")
+    return list(value)
+
+# %% ../../nbs/knowledge/parts.ipynb #26073cb6
 def subgraph(
     graph: KnowledgeGraph,  # to take a part of
     articles,  # rows or names of articles, the best first
 ):  # networkx.Graph; the articles come first, in their order
     "The articles, what they name, the links between; ValueError for an unknown one."
     whole, nodes = graph.to_networkx(), {}
-    for one in articles:
+    for one in _listed(articles=articles):
         name = one if isinstance(one, str) else f"row {one}"
-        if not isinstance(one, str) and 0 <= one < len(graph):
+        if isinstance(one, Integral) and is_number(one) and 0 <= one < len(graph):
             name = graph.articles["name"][one]
         if graph.row(name)[0] != "article":
             raise ValueError(f"articles: {name!r} is an entity; use closure to go on "
@@ -53,15 +65,17 @@ def induced(
     part.add_edges_from(whole.subgraph(part).edges(data=True))
     return part
 
-# %% ../../nbs/knowledge/parts.ipynb #7a0cebb7
+# %% ../../nbs/knowledge/parts.ipynb #5416ade5
 def closure(
     graph: KnowledgeGraph,  # the whole
     part,  # networkx.Graph, or names of nodes
 ):  # networkx.Graph
     "A part and all nodes that are linked with it; ValueError for an unknown name."
-    whole, nodes = graph.to_networkx(), dict.fromkeys(part)
-    for name in [*nodes]:
+    whole, nodes = graph.to_networkx(), {}
+    for name in _listed(part=part):
         graph.row(name)
+        nodes[name] = None
+    for name in [*nodes]:
         nodes |= dict.fromkeys(whole[name])
     return induced(whole, nodes)
 
@@ -92,7 +106,7 @@ def layout(
         left += wide
     return places
 
-# %% ../../nbs/knowledge/parts.ipynb #7b53e7dc
+# %% ../../nbs/knowledge/parts.ipynb #05695009
 def plot_part(
     part,  # networkx.Graph, from `subgraph` or `closure`
     ax: Axes | None = None,  # an axis to draw on
@@ -100,7 +114,9 @@ def plot_part(
     answers=(),  # names of the articles that were found, drawn large
     path=(),  # names along a path, drawn strong
 ) -> Axes:  # the axis
-    "Nodes by kind, names beside them; faint is what the first node isn't joined with."
+    "Nodes by kind, names beside them; faint: not joined with the first. ValueError: 0."
+    if not len(part):
+        raise ValueError("part must have a node to be drawn (got 0 nodes)")
     nx, ax = require("networkx"), axis(ax, figsize=(8.4, 5.6))
     places = layout(part, seed)
     joined = set(components(part)[0])

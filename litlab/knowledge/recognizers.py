@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from functools import cache
 from urllib.parse import unquote
 
-# %% ../../nbs/knowledge/recognizers.ipynb #5f4ea32d
+# %% ../../nbs/knowledge/recognizers.ipynb #590ea961
 from ..core.extras import require
 from ..core.settings import load_settings
 from .endpoints import (
-    Again, Endpoint, EndpointError, patient, retry_after)
+    Again, Endpoint, EndpointError, in_time, patient, retry_after)
 from .graphs import author_graph
 
 # %% ../../nbs/knowledge/recognizers.ipynb #7633873f
@@ -142,11 +142,13 @@ def spacy_recognizer(
     return lambda texts: [mentions_of(doc, rules, aliases)
                           for doc in parse(texts, batch_size=64)]
 
-# %% ../../nbs/knowledge/recognizers.ipynb #3a44e3f2
+# %% ../../nbs/knowledge/recognizers.ipynb #a72053c1
 def gazetteer(
     names: Iterable,  # of entities
 ) -> Callable:  # texts -> a list of Mention for each
-    "A recognizer by a list of names; ValueError for an empty list."
+    "A recognizer by a list of names; ValueError for an empty list, or a text."
+    if isinstance(names, str):
+        raise ValueError(f"names must be a list of names (got the text {names!r:.60})")
     known = {surface_key(name): name.replace("_", " ") for name in names if name}
     if not known:
         raise ValueError("names must hold at least one name (got none)")
@@ -170,14 +172,14 @@ def gazetteer(
 CURE = ("Ask again later, or correct api_key and endpoint in section [google] of "
         "settings.ini")
 
-# %% ../../nbs/knowledge/recognizers.ipynb #c6af7fb6
+# %% ../../nbs/knowledge/recognizers.ipynb #24bc097b
 def google_mentions(
     reply: dict,  # of analyzeEntities
 ) -> list:  # of Mention, by place
     "The essay's rule: what has a page in Wikipedia, and phrases of two words or more."
     found = []
     for entity in reply["entities"]:
-        page = entity.get("metadata", {}).get("wikipedia_url", "")
+        page = (entity.get("metadata") or {}).get("wikipedia_url") or ""
         title = unquote(page.partition("/wiki/")[2]).replace("_", " ")
         if not title and len(entity["name"].split()) < 2:
             continue
@@ -187,7 +189,7 @@ def google_mentions(
                                  "linked" if title else "phrase"))
     return sorted(found, key=lambda m: (m.start, m.end))
 
-# %% ../../nbs/knowledge/recognizers.ipynb #e52df465
+# %% ../../nbs/knowledge/recognizers.ipynb #261308c0
 def ask_google(
     key: str,  # of the service
     known: Endpoint,  # where it is, and how patiently it is asked
@@ -201,18 +203,18 @@ def ask_google(
     def ask(text):
         document = {"type": "PLAIN_TEXT", "content": text, "language": "en"}
         try:
-            came = client.post(address, json={"document": document,
-                                              "encodingType": "UTF32"})
-        except httpx.RequestError as error:
+            came = in_time(lambda: client.post(address, json={
+                "document": document, "encodingType": "UTF32"}), known.timeout)
+        except (httpx.RequestError, TimeoutError) as error:
             raise Again(f"no answer ({type(error).__name__})") from None
-        if came.status_code == 429 or came.status_code >= 500:
+        if came.status_code in (408, 425, 429) or came.status_code >= 500:
             raise Again(f"status {came.status_code}",
                         retry_after(came.headers.get("Retry-After")))
         if came.status_code != 200:
             raise EndpointError(address, f"status {came.status_code}", 1, CURE)
         try:
             return google_mentions(came.json())
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
             raise Again("status 200 with a body that is no whole answer") from None
     return ask
 

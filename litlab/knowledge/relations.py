@@ -84,7 +84,7 @@ def argument_words(
         words = words[:-1]
     return "".join(t.text_with_ws for t in words).strip()
 
-# %% ../../nbs/knowledge/relations.ipynb #15733277
+# %% ../../nbs/knowledge/relations.ipynb #403f851b
 def triples(
     texts: list,  # sentences
     phrases: bool = True,  # arguments as noun phrases; False takes them whole
@@ -94,6 +94,7 @@ def triples(
 
     Raises ValueError for what is no list of texts, or words < 1."""
     check_whole(words=words)
+    texts = texts if isinstance(texts, str) else list(texts)
     if isinstance(texts, str) or any(not isinstance(t, str) for t in texts):
         raise ValueError(f"texts must be a list of sentences (got {texts!r:.60})")
     rows = []
@@ -111,12 +112,16 @@ def triples(
     return pd.DataFrame(rows, columns=["text", "subject", "verb", "object", "short",
                                        "pronoun"]).drop_duplicates(ignore_index=True)
 
-# %% ../../nbs/knowledge/relations.ipynb #c46ffb2b
+# %% ../../nbs/knowledge/relations.ipynb #d25d35d3
 def count_triples(
     texts: list,  # sentences
 ) -> pd.DataFrame:  # a row for each way to take an argument
-    "Triples a sentence, and the shares that are short, and short without a pronoun."
-    rows = {}
+    """Triples a sentence, and the shares that are short, and short without a pronoun.
+
+    Raises ValueError for no sentences, and the errors of `triples`."""
+    rows, texts = {}, texts if isinstance(texts, str) else list(texts)
+    if not len(texts):
+        raise ValueError("texts must hold at least one sentence (got none)")
     for name, phrases in (("whole", False), ("head phrase", True)):
         found = triples(texts, phrases)
         good = found["short"] & ~found["pronoun"]
@@ -190,13 +195,16 @@ def places_lived(
     places = found["place"].str.removeprefix(LAB + "entity/")
     return places.str.replace("_", " ").tolist()
 
-# %% ../../nbs/knowledge/relations.ipynb #d7a52880
+# %% ../../nbs/knowledge/relations.ipynb #9edccfdd
 def plot_triples(
     table: pd.DataFrame,  # from `triples`
     ax: Axes | None = None,  # an axis to draw on
     seed: int = 0,  # of the layout
 ) -> Axes:  # the axis
-    "Nodes, and arrows with their verbs."
+    "Nodes, and arrows with their verbs; ValueError if there are none."
+    if not len(table):
+        raise ValueError("table must hold at least one triple (got none): give triples "
+                         "sentences with a subject, a verb and an object")
     nx, ax = require("networkx"), axis(ax, figsize=(6.4, 2.8))
     graph = nx.DiGraph()
     for s, verb, o in table[["subject", "verb", "object"]].itertuples(index=False):

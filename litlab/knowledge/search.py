@@ -48,7 +48,7 @@ class Found:
         names = [f"Art{a}" for a in self.articles]
         return label(plot_points(names, self.scores, ax=ax), "cosine")
 
-# %% ../../nbs/knowledge/search.ipynb #1eeed89d
+# %% ../../nbs/knowledge/search.ipynb #8adffbda
 def find_best(
     vector: np.ndarray,  # (d,) of the question
     rows: np.ndarray,  # (n, d), a row for each article
@@ -57,7 +57,8 @@ def find_best(
     """The k articles whose rows are nearest to a vector.
 
     Raises ValueError for another shape, a vector that is not finite or all zeros (the
-    encoder knows no word of the question), or k beyond the number of articles."""
+    encoder knows no word of the question), rows that are not finite or not real, or k
+    beyond the number of articles."""
     vector, rows = np.asarray(vector), np.asarray(rows)
     if vector.ndim != 1 or rows.ndim != 2 or rows.shape[1] != len(vector):
         raise ValueError(f"a vector of the shape {vector.shape} doesn't fit rows of "
@@ -67,6 +68,9 @@ def find_best(
                          "are unknown to the encoder, ask in other words")
     check_whole(1, len(rows), k=k)
     scores = rows @ vector
+    if np.iscomplexobj(scores) or not np.isfinite(scores).all():
+        raise ValueError("vector and rows must be finite real numbers (got complex "
+                         "ones, nan or inf): encode them anew")
     best = ranking(scores)[:k]
     return Found(best, scores[best])
 
@@ -112,7 +116,7 @@ def answer_components(
     named = graph.incidence()[articles]
     return connected_components(sparse.csr_matrix(named @ named.T), directed=False)[1]
 
-# %% ../../nbs/knowledge/search.ipynb #c80265f4
+# %% ../../nbs/knowledge/search.ipynb #6cf27924
 def component_filter(
     graph: KnowledgeGraph,  # with its hubs, as in the published code, or without
     found: Found,  # the nearest, such as 40
@@ -124,6 +128,8 @@ def component_filter(
     check_whole(k=k)
     if within not in ("graph", "answers"):
         raise ValueError(f"within must be 'graph' or 'answers' (got {within!r})")
+    if not len(found):
+        raise ValueError("found has no answer to start from (got 0): search first")
     seen = slice(None) if replace else slice(k)
     articles, scores = found.articles[seen], found.scores[seen]
     if within == "graph":
