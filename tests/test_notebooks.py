@@ -94,7 +94,7 @@ def in_child(notebook, skip, log):
 
 @pytest.fixture(scope="session")
 def processes():
-    "Makes processes out of a fresh one that knows the large packages: quick, and as good as new."
+    "Makes processes out of one that has read the large packages: as good as new."
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
     return context

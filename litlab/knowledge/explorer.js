@@ -135,9 +135,26 @@ export function settle(nodes, links, width, height, rounds = 300) {  // moves no
       a.x += (width / 2 - a.x) * 0.012 * heat * Math.min(1, height / width);
       a.y += (height / 2 - a.y) * 0.012 * heat * Math.max(1, width / height);
     }
+    if (round > rounds / 2) aside(nodes, links);
     apart(nodes, width, height, push);
   }
   return nodes;
+}
+
+function aside(nodes, links) {  // no line runs through the label of a third node
+  for (const [i, j] of links) {
+    const a = nodes[i], b = nodes[j], d = Math.hypot(b.x - a.x, b.y - a.y) + 0.01;
+    const [ux, uy] = [(b.x - a.x) / d, (b.y - a.y) / d];
+    nodes.forEach((c, k) => {
+      const x = c.x - a.x, y = c.y + 9 - a.y, along = x * ux + y * uy;
+      if (k === i || k === j || c.held || along < 0 || along > d) return;
+      const off = x * uy - y * ux, over = c.half * Math.abs(uy) + 17 * Math.abs(ux)
+        - Math.abs(off);
+      if (over <= 0) return;
+      c.x += Math.sign(off) * uy * over * 0.1;
+      c.y -= Math.sign(off) * ux * over * 0.1;
+    });
+  }
 }
 
 function apart(nodes, width, height, push) {  // labels are boxes under their nodes
