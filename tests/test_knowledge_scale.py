@@ -240,6 +240,23 @@ def test_index_of_other_rows(tmp_path):
     for bad in (rows[:200], rows[:, :100]):
         with pytest.raises(ValueError, match="holds 300 rows of 384"):
             nearest.build_index(bad, tmp_path / "index")
+    (tmp_path / "index.npy").unlink()
+    with pytest.raises(ValueError, match="no index.npy with its directions"):
+        nearest.build_index(rows, tmp_path / "index")
+
+
+def test_index_keeps_its_directions(tmp_path):
+    "More rows of another kind come along the directions that the file began with."
+    rows, _ = nearest.cloud(600)
+    first = nearest.build_index(rows[:500], tmp_path / "index", most=16)
+    later = np.vstack([rows[:500], np.roll(rows[500:], 7, axis=1)])
+    grown = nearest.build_index(later, tmp_path / "index", most=64)
+    assert np.array_equal(grown.directions, first.directions)
+    assert grown.index.ndim == 16 and len(grown.index) == 600
+    assert np.allclose(first.directions.T @ first.directions, np.eye(16), atol=1e-5)
+    for bad in ({"most": 0}, {"sample": 0}):
+        with pytest.raises(ValueError, match="must be a whole number from 1"):
+            nearest.longest(rows, **bad)
 
 
 def test_cloud_is_the_same_and_unit():

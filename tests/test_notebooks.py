@@ -20,9 +20,6 @@ UNEXPORTED = {Path("nbs/index.ipynb")}  # the map: it defines nothing
 LESSONS = [p for p in NOTEBOOKS if p not in UNEXPORTED]
 BOX = (".callout-note", "You will learn", "Needs", "Runs in", "Extra")
 OPENING = re.compile(r"# \S[^\n]*\n\n> \S[^\n]*\s*\Z")
-PRELOADED = [  # imported once for all notebooks
-    "nbdev.test", "pytest", "matplotlib.pyplot", "pandas", "scipy.stats", "sklearn",
-    "torch", "torch_geometric", "sentence_transformers", "spacy"]
 PROGRAMS = {Path("nbs/knowledge/spark.ipynb"): "java"}  # what pip can't install
 ASSERTION = re.compile(r"^\s*assert\b", re.MULTILINE)
 BAD_OUTPUT = {
@@ -96,7 +93,7 @@ def in_child(notebook, skip, log):
 def processes():
     "Makes processes out of one that has read the large packages: as good as new."
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOADED)
+    context.set_forkserver_preload(["tests.preloaded"])
     return context
 
 

@@ -7,7 +7,8 @@ Docs: https://litlab.github.io/litlab/knowledge/explorer.html.md"""
 # %% auto #0
 __all__ = ['TUNED', 'LAYERS', 'LAMBDAS', 'LARGEST', 'view', 'page_setup', 'page_answer', 'page_table', 'Asking', 'explore_graph']
 
-# %% ../../nbs/knowledge/explorer.ipynb #8e390af0
+# %% ../../nbs/knowledge/explorer.ipynb #e5a4dc01
+from functools import lru_cache
 from itertools import product
 
 import matplotlib.pyplot as plt
@@ -97,19 +98,21 @@ def page_answer(
             "entities": [len(graph) + graph.row(name)[1] for name in answer.entities],
             "note": answer.note}
 
-# %% ../../nbs/knowledge/explorer.ipynb #5b3606f9
+# %% ../../nbs/knowledge/explorer.ipynb #d7adfe1b
+@lru_cache(maxsize=4)
 def page_table(
     graph: KnowledgeGraph,  # to ask
-    setup: dict,  # from `page_setup`
+    questions: tuple,  # of texts
+    k: int = 4,  # answers
     encoder="minilm",  # as for `embed`
 ) -> dict:  # "question method layers lambda": an answer, the last two if they matter
-    "Answers to all questions of the list by all methods."
+    "Answers to all questions by all methods, made once."
     table = {}
-    for i, text in enumerate(setup["questions"]):
-        for method in setup["methods"]:
+    for i, text in enumerate(questions):
+        for method in METHODS:
             settings = product(LAYERS, LAMBDAS) if method in TUNED else [(1, 0.75)]
             for layers, lam in settings:
-                answer = query(graph, text, setup["k"], method, layers, lam, encoder)
+                answer = query(graph, text, k, method, layers, lam, encoder)
                 key = [i, method, *([layers, lam] if method in TUNED else [])]
                 table[" ".join(map(str, key))] = page_answer(graph, answer)
     return table
@@ -156,7 +159,7 @@ class Asking:
             self.message = str(error)
         self.answered += 1
 
-# %% ../../nbs/knowledge/explorer.ipynb #108c5986
+# %% ../../nbs/knowledge/explorer.ipynb #da2dd492
 def _widget_class():  # subclass of `widget_base()`
     "The widget class; ImportError naming the extra if anywidget is missing."
     traitlets = require("traitlets")
@@ -181,7 +184,8 @@ def _widget_class():  # subclass of `widget_base()`
 
         def standalone_state(self) -> dict:
             "What the page form starts from: no kernel, and a table of answers."
-            table = page_table(self.graph, self.setup, self.encoder)
+            questions = tuple(self.setup["questions"])
+            table = page_table(self.graph, questions, self.setup["k"], self.encoder)
             return super().standalone_state() | {"live": False, "table": table}
 
     return GraphWidget

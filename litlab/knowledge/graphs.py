@@ -35,8 +35,8 @@ from litlab.knowledge.forms import (
 # %% ../../nbs/knowledge/graphs.ipynb #775ca61c
 ESSAY = "Building a Tiny Knowledge Graph with BERT and Graph Convolutions"
 
-# %% ../../nbs/knowledge/graphs.ipynb #f361ffef
-@dataclass(frozen=True, repr=False)
+# %% ../../nbs/knowledge/graphs.ipynb #12225cd9
+@dataclass(frozen=True, eq=False, repr=False)
 class KnowledgeGraph:
     """Articles, entities, and who names what.
 
