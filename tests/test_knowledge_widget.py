@@ -79,7 +79,9 @@ def test_page_setup():
 def test_page_table():
     "Each choice that a page offers has its answer, that of `query`."
     setup = page_setup(small(), questions=QUESTIONS)
-    table = page_table(small(), setup, letters)
+    graph, asked = small(), tuple(setup["questions"])
+    table = page_table(graph, asked, setup["k"], letters)
+    assert page_table(graph, asked, setup["k"], letters) is table  # made once
     many = len(setup["layers"]) * len(setup["lams"])
     assert len(table) == len(QUESTIONS) * (3 + 2 * many) and set(TUNED) < set(METHODS)
     answer = query(small(), QUESTIONS[1], 4, "convolved", 2, 0.5, letters)
