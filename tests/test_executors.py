@@ -538,7 +538,7 @@ def test_dask_fetches_many_results_at_once(monkeypatch):
         tasks = [pool.submit(abs, -i) for i in range(200)]
         assert [t.result() for t in tasks] == list(range(200))
         assert sum(fetched) == 200
-        assert len(fetched) <= (time.monotonic() - start) / 0.02 + 3
+        assert len(fetched) <= (time.monotonic() - start) / 0.1 + 3
         slow = pool.submit(time.sleep, 2)
         start = time.monotonic()
         assert pool.submit(abs, -3).result() == 3 and not slow.done()

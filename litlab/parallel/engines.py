@@ -172,7 +172,7 @@ class RayExecutor(RemoteExecutor):
     def _close(self, force):
         self._ending.close()
 
-# %% ../../nbs/parallel/engines.ipynb #8250bbb0
+# %% ../../nbs/parallel/engines.ipynb #efabeb6b
 class DaskExecutor(RemoteExecutor):
     """Tasks of Dask's distributed scheduler, of this machine or of a cluster.
 
@@ -206,7 +206,7 @@ class DaskExecutor(RemoteExecutor):
         task.add_done_callback(lambda task: self._done.put((task, inner)))
         return task, inner
 
-    def _collect(self, pace=0.02):
+    def _collect(self, pace=0.1):
         "Fetch results, at once if nothing else is on its way, else in batches."
         last = 0.0
         while (pair := self._done.get()) is not None:
