@@ -543,3 +543,11 @@ def test_dask_fetches_many_results_at_once(monkeypatch):
         start = time.monotonic()
         assert pool.submit(abs, -3).result() == 3 and not slow.done()
         assert time.monotonic() - start < 1.5
+
+
+@pytest.mark.parametrize("kind", ["processes", "ray", "dask", "parsl"])
+@pytest.mark.parametrize("retries", [-1, 1.5, "a", None])
+def test_bad_retries(kind, retries):
+    "At once; a number that is never used up would try a dying task for ever."
+    with pytest.raises(ValueError, match="retries must be a whole number from 0"):
+        make_executor(kind, 1, retries=retries)

@@ -410,3 +410,14 @@ def test_what_is_avoided_may_be_a_generator():
 def test_a_class_that_an_article_names_is_a_clue():
     graph = author_graph(hubs=True)
     assert [graph.entities["name"][i] for i in named(graph, "an extinction event")]
+
+
+def test_hybrid_needs_a_word_or_the_encoder():
+    "Unknown to both is refused; known to the encoder alone is said."
+    graph = small()
+    with pytest.raises(ValueError, match="unknown to the encoder"):
+        query(graph, "zxqv wqkjh", method="hybrid", encoder="tfidf")
+    far = query(graph, "zxqv wqkjh", method="hybrid", encoder=letters)
+    near = query(graph, "zxqv wqkjh", method="encoder", encoder=letters)
+    assert far.found.equals(near.found) and "this is the encoder's answer" in far.note
+    assert query(graph, TEXTS[0], method="hybrid", encoder=letters).note == ""

@@ -1,6 +1,7 @@
 "Grown graphs, blocks on disk, the index, stores, exports and the stored curve."
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from importlib.util import find_spec
 
@@ -14,6 +15,8 @@ NEEDED = ("numba", "faiss", "pyoxigraph")
 if missing := [name for name in NEEDED if not find_spec(name)]:
     pytest.skip(f"needs pip install 'litlab[knowledge]' ({', '.join(missing)})",
                 allow_module_level=True)
+
+import faiss  # noqa: E402
 
 from litlab.core.claims import NotRun  # noqa: E402
 from litlab.knowledge import blocks, crowds, exports, nearest, scale, stores  # noqa: E402
@@ -238,8 +241,52 @@ def test_index_of_other_rows(tmp_path):
     rows, _ = nearest.cloud(300)
     nearest.build_index(rows, tmp_path / "index")
     for bad in (rows[:200], rows[:, :100]):
-        with pytest.raises(ValueError, match="holds 300 rows of 384"):
+        with pytest.raises(ValueError, match="no part of an index.*300 of 384"):
             nearest.build_index(bad, tmp_path / "index")
+    with pytest.raises(ValueError, match="row 0 is another"):
+        nearest.build_index(rows[::-1], tmp_path / "index")
+    whole, flat = (tmp_path / "index").read_bytes(), faiss.IndexFlatIP(384)
+    flat.add(rows.astype("f4"))
+    for damaged in (b"", whole[:-1], b"x" * 99, bytes(faiss.serialize_index(flat))):
+        (tmp_path / "damaged").write_bytes(damaged)
+        with pytest.raises(ValueError, match="damaged is no part of an index"):
+            nearest.build_index(rows, tmp_path / "damaged")
+        assert (tmp_path / "damaged").read_bytes() == damaged
+
+
+def test_index_refuses_what_is_no_row(tmp_path):
+    rows, asked = nearest.cloud(2000)
+    broken = rows.copy()
+    broken[1501, 7] = np.nan
+    for bad, words in ((broken, "row 1501 holds nan"), (rows[:0], "the shape"),
+                       (rows[0], "the shape"), (rows * 1j, "complex")):
+        with pytest.raises(ValueError, match=words):
+            nearest.build_index(bad, tmp_path / "index")
+        assert not list(tmp_path.iterdir())
+    made = nearest.build_index(rows, tmp_path / "new/index")
+    for bad in (asked[0][:9], asked[:2], np.full(384, np.inf)):
+        with pytest.raises(ValueError, match="rows must be"):
+            made.find(bad)
+    for bad in ({"probes": 0}, {"candidates": -1}):
+        with pytest.raises(ValueError, match=f"{[*bad][0]} must be a whole number"):
+            replace(made, **bad)
+    for bad in (asked[0], asked[:, :9], asked * np.nan):
+        with pytest.raises(ValueError, match="rows must be"):
+            nearest.scan(rows, bad)
+
+
+def test_index_variants_do_not_meet():
+    "Each search has its own number of shelves, side by side with another."
+    rows, asked = nearest.cloud(3000)
+    few = nearest.build_index(rows, probes=1)
+    every, truth = replace(few, probes=few.shelves.nlist), nearest.scan(rows, asked)[0]
+    with ThreadPoolExecutor(2) as pool:
+        busy = [pool.submit(nearest.recall, few, asked, truth) for _ in range(20)]
+        found = [nearest.recall(every, asked, truth).mean() for _ in range(5)]
+    assert min(found) > 0.99 > 0.9 > np.mean([b.result().mean() for b in busy])
+    sizes = [replace(few, probes=p).work(asked) for p in (few.shelves.nlist, 10**4)]
+    assert sizes[0] == sizes[1] == 3000 + few.shelves.nlist + few.candidates
+    assert len(replace(few, candidates=10**9).find(asked[0], 3)[0]) == 3
 
 
 def test_index_keeps_its_directions(tmp_path):

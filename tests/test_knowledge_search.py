@@ -535,3 +535,9 @@ def test_cross_fit_never_looks_at_what_it_scores():
     other[:, ~half] = rng.random((8, (~half).sum()))
     again = gate.cross_fit(gate.Grid(list(range(8)), other, base, documents), seed=1)[1]
     assert again[0] == chosen[0] == scores[:, half].mean(axis=1).argmax()
+
+
+def test_ranking_of_half_precision():
+    "Six digits are more than float16 can be multiplied by."
+    scores = np.array([0.2, 0.9, 0.5, 0.9], "f2")
+    assert search.ranking(scores).tolist() == [1, 3, 2, 0]

@@ -46,6 +46,17 @@ def test_bad_start(wrong, words):
             explorer(**wrong)
 
 
+@needs_anywidget
+def test_graph_of_one_sentence():
+    "As many answers as there are, and no endless question to itself."
+    one = KnowledgeGraph(frame("articles", [("Art0", "Bern is a town.", "", "")]),
+                         frame("entities"), pairs([]), pairs([]), frame("relations"))
+    widget = explore_graph(one, text="Bern?", method="words", questions=["Bern?"])
+    assert len(widget.result["found"]) == widget.setup["k"] == 1
+    widget.layers = -1
+    assert widget.layers == 1 and widget.message.startswith("layers must be")
+
+
 def test_view():
     "Answers above, subgraph below; grey is not connected with the first."
     figure = view({"text": "dark energy", "method": "encoder", "k": 5,

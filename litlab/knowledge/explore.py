@@ -127,7 +127,7 @@ def _question(
     encoder = ENCODERS[encoder] if encoder in KEPT else encoder
     return embed([text], encoder, corpus)[0]
 
-# %% ../../nbs/knowledge/explore.ipynb #b390c59b
+# %% ../../nbs/knowledge/explore.ipynb #a0e128e7
 def answers_of(
     graph: KnowledgeGraph,  # to search
     text: str,  # a question
@@ -145,11 +145,13 @@ def answers_of(
         if len(best):
             return Found(best, scores[best]), ""
     question, rows = vectors_of(graph, text, encoder, vectors)
-    if method in ("words", "encoder"):
-        note = "No sentence has a word of the question: this is the encoder's answer."
-        return find_best(question, rows, k), note if method == "words" else ""
-    if method == "hybrid":
+    if method in ("words", "encoder", "hybrid"):
         counted = word_scores(texts_of(graph), text)
+        found = find_best(question, rows, k)  # refuses what the encoder doesn't know
+        if method != "hybrid" or not counted.any():
+            note = ("No sentence has a word of the question: this is the encoder's "
+                    "answer.")
+            return found, "" if method == "encoder" else note
         scores = hybrid(counted[None], (rows @ question)[None])[0]
         best = ranking(scores)[:k]
         return Found(best, scores[best]), ""

@@ -117,7 +117,7 @@ def page_table(
                 table[" ".join(map(str, key))] = page_answer(graph, answer)
     return table
 
-# %% ../../nbs/knowledge/explorer.ipynb #656deb0f
+# %% ../../nbs/knowledge/explorer.ipynb #147cca12
 def _checked_trait():  # subclass of traitlets.TraitType
     "The class of a trait that keeps its value, and says why, when a new one is wrong."
     traitlets = require("traitlets")
@@ -126,7 +126,8 @@ def _checked_trait():  # subclass of traitlets.TraitType
         def validate(self, owner, value):
             name = "text" if self.name == "question" else self.name
             try:
-                check_query(**{"text": "any", "graph": owner.graph, name: value})
+                check_query(**{"graph": owner.graph, "text": "any", "k": 1,
+                               name: value})
             except ValueError as error:
                 owner.message = str(error)
                 owner.answered += 1
@@ -190,11 +191,11 @@ def _widget_class():  # subclass of `widget_base()`
 
     return GraphWidget
 
-# %% ../../nbs/knowledge/explorer.ipynb #7f38f3ca
+# %% ../../nbs/knowledge/explorer.ipynb #1274f659
 def explore_graph(
     graph: KnowledgeGraph | None = None,  # to ask; None takes the lab's documents
     text: str = "What is dark energy?",  # the question at the start
-    k: int = 4,  # answers
+    k: int | None = None,  # answers; None is 4, or all if there are fewer
     method: str = "convolved",  # one of METHODS
     layers: int = 1,  # of the convolution
     lam: float = 0.75,  # share that a sentence keeps of itself in each layer
@@ -206,6 +207,7 @@ def explore_graph(
     Raises ImportError without the extra, ValueError for what `query` refuses or a
     graph that is too large. Later, a trait keeps its value and `message` says why."""
     graph = lab_graph() if graph is None else graph
+    k = min(4, max(1, len(graph))) if k is None else k
     check_query(graph, text, k, method, layers, lam)
     widget = _widget_class()(
         graph=graph, encoder=encoder, setup=page_setup(graph, k, questions),

@@ -15,7 +15,7 @@ from numbers import Integral
 import numpy as np
 from matplotlib.axes import Axes
 
-# %% ../../nbs/knowledge/parts.ipynb #19507972
+# %% ../../nbs/knowledge/parts.ipynb #dcdcce4d
 from ..core.checks import is_number
 from ..core.claims import Result, claim, close_to, shape
 from ..core.extras import require
@@ -24,7 +24,6 @@ from .build import build_graph
 from .forms import KINDS
 from .graphs import ESSAY, KnowledgeGraph, author_graph
 from .linker import link
-from .relations import relate
 from .texts import load_documents
 
 # %% ../../nbs/knowledge/parts.ipynb #c2c87357
@@ -203,8 +202,11 @@ def asteroid_closure(run):
     return Result(sum(same) / 3, None, graph.source,
                   f"{found[0]} nodes, {found[1]} components, closure {found[2]} nodes")
 
-# %% ../../nbs/knowledge/parts.ipynb #eee203d1
+# %% ../../nbs/knowledge/parts.ipynb #34c4b55e
 @lru_cache(maxsize=1)
 def lab_graph() -> KnowledgeGraph:  # is built once
-    "The lab's own documents, linked with its facts, and with verbs as typed edges."
-    return relate(build_graph(load_documents(), linker=link))
+    """The graph of the lab's own documents, linked with the lab's facts.
+
+    Errors of both. Verbs are no edges of it: `relate` adds them, true ones and some
+    that the parse got wrong."""
+    return build_graph(load_documents(), linker=link)

@@ -1,4 +1,4 @@
-"""The essay's sentence "you will need a better infrastructure than Python and NetworkX" is half right: without the matrix of neighbours, Python and one core carry a hundred thousand times as many documents, and by arithmetic 250 million need an hour of a core and a few hundred gigabytes of disk.
+"""The essay's sentence "you will need a better infrastructure than Python and NetworkX" is half right: without the matrix of neighbours, Python and one core carry a hundred thousand times as many documents, and by arithmetic a layer over 250 million needs an hour of a core and a few hundred gigabytes of disk.
 
 Docs: https://litlab.github.io/litlab/knowledge/scale.html.md"""
 

@@ -20,12 +20,14 @@ from ..core.checks import check_whole
 from ..core.plots import label, plot_points
 from .graphs import KnowledgeGraph, component_labels
 
-# %% ../../nbs/knowledge/search.ipynb #04869032
+# %% ../../nbs/knowledge/search.ipynb #b4538d2d
 def ranking(
     scores: np.ndarray,  # (..., n)
 ) -> np.ndarray:  # (..., n) rows, the largest score first
     "The order of scores; equal ones to six digits by their number."
-    return np.argsort(-np.round(scores, 6), axis=-1, kind="stable")
+    scores = np.asarray(scores)
+    exact = np.promote_types(scores.dtype, "f4")  # six digits are too many for float16
+    return np.argsort(-np.round(scores.astype(exact), 6), axis=-1, kind="stable")
 
 # %% ../../nbs/knowledge/search.ipynb #8babf4fc
 @dataclass(frozen=True, repr=False)

@@ -131,7 +131,7 @@ def local_ray(
                                        "machine busy with something else?") from error
         yield folder
 
-# %% ../../nbs/parallel/engines.ipynb #14c16b22
+# %% ../../nbs/parallel/engines.ipynb #f760b0b1
 class RayExecutor(RemoteExecutor):
     """Tasks of Ray, on this machine or on a running cluster.
 
@@ -140,7 +140,7 @@ class RayExecutor(RemoteExecutor):
     kind = "ray"
 
     def __init__(self, n_workers, address="", retries=2):
-        super().__init__(n_workers)
+        super().__init__(n_workers, retries)
         self._ray = ray = require("ray")
         with contextlib.ExitStack() as stack:
             if address:
@@ -172,7 +172,7 @@ class RayExecutor(RemoteExecutor):
     def _close(self, force):
         self._ending.close()
 
-# %% ../../nbs/parallel/engines.ipynb #efabeb6b
+# %% ../../nbs/parallel/engines.ipynb #0adbb11b
 class DaskExecutor(RemoteExecutor):
     """Tasks of Dask's distributed scheduler, of this machine or of a cluster.
 
@@ -180,7 +180,7 @@ class DaskExecutor(RemoteExecutor):
     kind = "dask"
 
     def __init__(self, n_workers, scheduler="", retries=2):
-        super().__init__(n_workers)
+        super().__init__(n_workers, retries)
         require_without("prometheus_client", "snappy")
         self._dask = dask = require_without("distributed", "snappy")
         with contextlib.ExitStack() as stack:

@@ -13,7 +13,8 @@ from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from multiprocessing import get_context
 
-# %% ../../nbs/parallel/processes.ipynb #5004d846
+# %% ../../nbs/parallel/processes.ipynb #06f4dea4
+from ..core.checks import check_whole
 from .local import LabExecutor, Promise, raise_, settle, when_done
 from .packing import (
     one_thread_each, pack, pack_failure, pack_result, run_packed, unpack)
@@ -32,13 +33,18 @@ def pack_outcome(
     except (Exception, CancelledError) as error:
         return pack_failure(error)
 
-# %% ../../nbs/parallel/processes.ipynb #284e1750
+# %% ../../nbs/parallel/processes.ipynb #5a64704f
 class RemoteExecutor(LabExecutor):
     """An engine of other processes.
 
     It has `_run(call, inputs)`, which gives the engine's handle of a task and a Future
     for its bytes, and `_stop(handle)`."""
     native = True  # whether handles may be inputs
+
+    def __init__(self, n_workers, retries=2):
+        super().__init__(n_workers)
+        check_whole(0, retries=retries)
+        self.retries = retries
 
     def _start(self, promise, fn, args, kwargs):
         try:
@@ -83,14 +89,14 @@ def new_pool(
     "Fresh processes that share nothing with this one."
     return ProcessPoolExecutor(n_workers, get_context("spawn"), one_thread_each)
 
-# %% ../../nbs/parallel/processes.ipynb #ce96da8a
+# %% ../../nbs/parallel/processes.ipynb #60315293
 class ProcessesExecutor(RemoteExecutor):
     "A pool of processes that is made anew when one of them dies."
     kind, native = "processes", False
 
     def __init__(self, n_workers, retries=2):
-        super().__init__(n_workers)
-        self.retries, self._killed, self._sent = retries, False, set()
+        super().__init__(n_workers, retries)
+        self._killed, self._sent = False, set()
         self._pool, self._others = new_pool(self.n_workers), set()
 
     def _run(self, call, inputs):

@@ -59,14 +59,14 @@ def parsl_config(
                         initialize_logging=False,
                         strategy="simple" if provider else "none")
 
-# %% ../../nbs/parallel/providers.ipynb #13708948
+# %% ../../nbs/parallel/providers.ipynb #de4990c4
 class ParslExecutor(RemoteExecutor):
     "Apps of Parsl, on threads or on blocks of processes; errors of `parsl_config`."
     kind = "parsl"
 
     def __init__(self, n_workers, engine="processes", provider=None, retries=2,
                  address="127.0.0.1"):
-        super().__init__(n_workers)
+        super().__init__(n_workers, retries)
         self._parsl = require("parsl")
         with contextlib.ExitStack() as stack:
             config = parsl_config(self.n_workers, engine,
