@@ -326,6 +326,9 @@ def test_story():
         "Art6: its sentence is not kept.")
     with pytest.raises(ValueError, match="way must be"):
         told.tell(1)
+    for way in (1, -1):
+        with pytest.raises(ValueError, match=f"way must be.*got {way}"):
+            told.plot(way=way)
 
 
 def test_story_without_a_path():

@@ -729,3 +729,27 @@ def test_no_triples_are_said_so():
         relations.plot_triples(relations.triples([]))
     with pytest.raises(ValueError, match="texts must hold"):
         relations.count_triples([])
+
+
+def test_answers_hold_no_more_than_they_announce():
+    "A column that the head doesn't name would be lost; only ASK has a yes."
+    row = {"a": {"value": "x"}, "b": {"value": "y"}}
+    for names, good in ((["a", "b"], True), (["a", "b", "c"], True), (["a"], False)):
+        reply = {"head": {"vars": names}, "results": {"bindings": [row]}}
+        assert is_answer(reply, "SELECT ?a ?b {?a ?p ?b}") == good
+    yes = {"head": {}, "boolean": True}
+    for text, good in (("ask {?a ?p ?b}", True), ("PREFIX x: <y:z> ASK {}", True),
+                       ("SELECT ?ask {?ask ?p ?b}", False),
+                       ("SELECT * {?a x:ask 1}", False)):
+        assert is_answer(yes, text) == good
+
+
+def test_show_entity_by_its_id():
+    "In a graph as in a store; and what neither knows is refused."
+    graph, store = author_graph(hubs=True), SparqlStore.local()
+    card = linker.show_entity(graph, "Q937")
+    assert card == linker.show_entity(graph, "Albert_Einstein")
+    assert linker.show_entity(store, "Q937").instance_of == card.instance_of
+    for where in (graph, store):
+        with pytest.raises(ValueError, match="Q99999999999"):
+            linker.show_entity(where, "Q99999999999")

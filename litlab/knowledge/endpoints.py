@@ -27,7 +27,7 @@ from urllib.parse import parse_qs
 from ..core.checks import check_positive, check_whole, is_number
 from ..core.extras import require
 
-# %% ../../nbs/knowledge/endpoints.ipynb #27d2e325
+# %% ../../nbs/knowledge/endpoints.ipynb #5f5a1749
 def is_answer(
     reply,  # what was read as JSON
     text: str = "ASK",  # the question; only one that asks has a yes or no
@@ -35,13 +35,14 @@ def is_answer(
     "A yes or no, or names and rows of terms with a value."
     try:
         if isinstance(reply.get("boolean"), bool):
-            return bool(re.search(r"\bASK\b", text, re.I))
+            return bool(re.search(r"(?<![?$\w:])ASK\b", text, re.I))
         rows, names = reply["results"]["bindings"], reply["head"]["vars"]
         said = [*names]
         for term in (term for row in rows for term in row.values()):
             said += [term["value"], term.get("datatype", "")]
-        return isinstance(rows, list) and isinstance(names, list) and all(
-            isinstance(s, str) for s in said)
+        return (isinstance(rows, list) and isinstance(names, list)
+                and all(isinstance(s, str) for s in said)
+                and all(row.keys() <= set(names) for row in rows))
     except (AttributeError, KeyError, TypeError):
         return False
 

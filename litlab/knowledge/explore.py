@@ -127,7 +127,7 @@ def _question(
     encoder = ENCODERS[encoder] if encoder in KEPT else encoder
     return embed([text], encoder, corpus)[0]
 
-# %% ../../nbs/knowledge/explore.ipynb #a0e128e7
+# %% ../../nbs/knowledge/explore.ipynb #0355f72d
 def answers_of(
     graph: KnowledgeGraph,  # to search
     text: str,  # a question
@@ -145,13 +145,14 @@ def answers_of(
         if len(best):
             return Found(best, scores[best]), ""
     question, rows = vectors_of(graph, text, encoder, vectors)
-    if method in ("words", "encoder", "hybrid"):
+    if method == "encoder":
+        return find_best(question, rows, k), ""
+    if method in ("words", "hybrid"):
         counted = word_scores(texts_of(graph), text)
         found = find_best(question, rows, k)  # refuses what the encoder doesn't know
-        if method != "hybrid" or not counted.any():
-            note = ("No sentence has a word of the question: this is the encoder's "
-                    "answer.")
-            return found, "" if method == "encoder" else note
+        if not counted.any():
+            return found, ("No sentence has a word of the question: this is the "
+                           "encoder's answer.")
         scores = hybrid(counted[None], (rows @ question)[None])[0]
         best = ranking(scores)[:k]
         return Found(best, scores[best]), ""

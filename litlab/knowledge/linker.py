@@ -159,7 +159,7 @@ class EntityCard:
                  "relations": "; ".join(" ".join(r) for r in self.relations[:5])}
         return "\n".join([self.name, *(f"  {k}: {v}" for k, v in lines.items() if v)])
 
-# %% ../../nbs/knowledge/linker.ipynb #6edf98f5
+# %% ../../nbs/knowledge/linker.ipynb #19199466
 def show_entity(
     where: KnowledgeGraph | SparqlStore,  # where to look
     name: str,  # of an entity, or its Q id
@@ -167,12 +167,13 @@ def show_entity(
     "The essay's showEntity; ValueError if there is no such entity."
     if isinstance(where, SparqlStore):
         row = link([name], where).iloc[0]
-        if not row["wikidata"]:
+        if not (row["label"] or row["description"] or len(row["instance_of"])):
             raise ValueError(f"no entity {name!r} in {where.source}: give the title of "
                              "its English Wikipedia article, or its Q id")
         return EntityCard(row["label"] or name, row["wikidata"], "", row["description"],
                           row["instance_of"])
-    kind, row = where.row(name)
+    known = where.entities["name"][where.entities["wikidata"].eq(name) & bool(name)]
+    kind, row = where.row(known.iloc[0] if len(known) else name)
     if kind == "article":
         some = "".join(f", such as {n!r}" for n in where.entities["name"][:1])
         raise ValueError(f"{name!r} is an article: give an entity{some}")
@@ -182,7 +183,7 @@ def show_entity(
     said = tuple((names[s], verb, names[o])
                  for s, verb, o, _ in where.relations.itertuples(index=False)
                  if row in (s, o))
-    return EntityCard(name, about["wikidata"], about["kind"], about["description"],
+    return EntityCard(names[row], *about[["wikidata", "kind", "description"]],
                       tuple(names[classes]),
                       tuple(where.articles["name"].to_numpy()[named]), said)
 

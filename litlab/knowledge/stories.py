@@ -103,7 +103,7 @@ def _relation(
     said = _sentence(graph, first["article"])
     return f"{subject} — {first['verb']} → {object_}, says {said}"
 
-# %% ../../nbs/knowledge/stories.ipynb #2ea93c1e
+# %% ../../nbs/knowledge/stories.ipynb #24b040ba
 @dataclass(frozen=True, repr=False)
 class Story:
     "All that leads from one node to another on the shortest way."
@@ -127,7 +127,8 @@ class Story:
         return "\n".join(f"{i}. {line}" for i, line in enumerate(self.lines[way], 1))
 
     def plot(self, ax: Axes | None = None, way: int = 0, seed: int = 0) -> Axes:
-        "All ways in one picture, one of them strong."
+        "All ways in one picture, one of them strong; ValueError for a way too far."
+        check_whole(0, max(len(self.paths) - 1, 0), way=way)
         path = self.paths[way] if self.paths else ()
         return plot_part(self.part, ax, seed, (self.source, self.target), path)
 
