@@ -127,7 +127,7 @@ def _question(
     encoder = ENCODERS[encoder] if encoder in KEPT else encoder
     return embed([text], encoder, corpus)[0]
 
-# %% ../../nbs/knowledge/explore.ipynb #0355f72d
+# %% ../../nbs/knowledge/explore.ipynb #a3ab2448
 def answers_of(
     graph: KnowledgeGraph,  # to search
     text: str,  # a question
@@ -139,20 +139,19 @@ def answers_of(
     vectors,  # (n, d) of the sentences; None encodes them
 ) -> tuple:  # Found, and a note, "" if there is none
     "What a method finds, the best first."
-    if method == "words":
-        scores = word_scores(texts_of(graph), text)
-        best = ranking(scores)[:min(k, np.count_nonzero(scores))]
-        if len(best):
-            return Found(best, scores[best]), ""
-    question, rows = vectors_of(graph, text, encoder, vectors)
-    if method == "encoder":
-        return find_best(question, rows, k), ""
+    counted = np.zeros(0)
     if method in ("words", "hybrid"):
         counted = word_scores(texts_of(graph), text)
+    if method == "words" and counted.any():
+        best = ranking(counted)[:min(k, np.count_nonzero(counted))]
+        return Found(best, counted[best]), ""
+    question, rows = vectors_of(graph, text, encoder, vectors)
+    if method in ("words", "encoder", "hybrid"):
         found = find_best(question, rows, k)  # refuses what the encoder doesn't know
         if not counted.any():
-            return found, ("No sentence has a word of the question: this is the "
-                           "encoder's answer.")
+            note = ("No sentence has a word of the question: this is the encoder's "
+                    "answer.")
+            return found, "" if method == "encoder" else note
         scores = hybrid(counted[None], (rows @ question)[None])[0]
         best = ranking(scores)[:k]
         return Found(best, scores[best]), ""

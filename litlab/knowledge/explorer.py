@@ -191,7 +191,7 @@ def _widget_class():  # subclass of `widget_base()`
 
     return GraphWidget
 
-# %% ../../nbs/knowledge/explorer.ipynb #1274f659
+# %% ../../nbs/knowledge/explorer.ipynb #8163449b
 def explore_graph(
     graph: KnowledgeGraph | None = None,  # to ask; None takes the lab's documents
     text: str = "What is dark energy?",  # the question at the start
@@ -207,7 +207,7 @@ def explore_graph(
     Raises ImportError without the extra, ValueError for what `query` refuses or a
     graph that is too large. Later, a trait keeps its value and `message` says why."""
     graph = lab_graph() if graph is None else graph
-    k = min(4, max(1, len(graph))) if k is None else k
+    k = min(4, len(graph)) if k is None else k
     check_query(graph, text, k, method, layers, lam)
     widget = _widget_class()(
         graph=graph, encoder=encoder, setup=page_setup(graph, k, questions),

@@ -167,7 +167,7 @@ def empty_index(
     first.is_trained = True
     return faiss.IndexPreTransform(first, shelves)
 
-# %% ../../nbs/knowledge/nearest.ipynb #bb627dc5
+# %% ../../nbs/knowledge/nearest.ipynb #567fcd36
 def read_index(
     path: Path,  # file of an index
     rows: np.ndarray,  # (n, d) that it is to hold
@@ -177,7 +177,7 @@ def read_index(
     wrong = f"{path.name} is no part of an index of these rows"
     try:
         index = faiss.read_index(str(path))
-        turn, shelves = index.chain.at(0), faiss.downcast_index(index.index)
+        turn, shelves = index.chain.at(0), faiss.extract_index_ivf(index)
         shelves.make_direct_map()
     except (RuntimeError, AttributeError) as error:
         raise ValueError(f"{wrong} ({error!r:.80}): {cure}") from None
