@@ -190,6 +190,7 @@ class DaskExecutor(RemoteExecutor):
                 folder = stack.enter_context(own_folder("dask"))
                 stack.enter_context(require("dask").config.set(
                     {"distributed.scheduler.allowed-failures": retries,
+                     "distributed.worker.profile.enabled": False,  # nobody reads it
                      "temporary-directory": folder}))
                 scheduler = stack.enter_context(dask.LocalCluster(
                     self.n_workers, threads_per_worker=1, dashboard_address=None,
