@@ -105,6 +105,7 @@ def test_neighbours_leave_out_hubs():
     assert graph.neighbours(most=2).nnz == 2 and graph.neighbours(most=1).nnz == 0
     assert graph.neighbours(drop=["human", "Roy_Kerr"]).max() == 1
     for bad, words in (({"most": 0}, "most"), ({"drop": ["Art0"]}, "is an article"),
+                       ({"drop": "human"}, "drop must be a list.*'human'"),
                        ({"drop": ["roy kerr"]}, "Roy_Kerr")):
         with pytest.raises(ValueError, match=words):
             graph.neighbours(**bad)
@@ -336,7 +337,8 @@ def test_document_that_is_none(parts, words):
 @pytest.mark.parametrize("text, n", [
     ("", 0), (" \n", 0), ("One", 1), ("One. Two.", 2), ("J. A. Wheeler spoke. So?", 2),
     ("Is it 3.5 kg? No.", 2), ("It is, e.g. Mars. \"Yes.\" Dr. No said so.", 3),
-    ("He came (late). Then left…", 2), ("See cf. Smith vs. Jones! 12 apostles.", 2)])
+    ("He came (late). Then left…", 2), ("Prof. Hill saw Fig. 3. So?", 2),
+    ("See cf. Smith vs. Jones! 12 apostles.", 2)])
 def test_split_sentences(text, n):
     "Sentences end where a reader sees it, and nothing but blanks is lost."
     cut = texts.split_sentences(text)
@@ -681,8 +683,19 @@ def test_wrong_decoding_is_repaired_and_counted():
 
 @pytest.mark.parametrize("bad", ["text", ("name", "text"), None, 3])
 def test_what_is_no_document(bad):
-    with pytest.raises(ValueError, match=r"texts.document\(name, text\) makes one"):
+    with pytest.raises(ValueError, match=r"texts.document\(name, text\) makes"):
         build.build_graph([bad], look)
+    said = "number 0 is 'name'" if isinstance(bad, tuple) else f"got {bad!r}"
+    with pytest.raises(ValueError, match=f"documents must be a list of .*{said}"):
+        build.build_graph(bad, look)
+
+
+def test_readers_that_are_no_functions():
+    said = [Document("a", "", "", ("A rat.",))]
+    with pytest.raises(ValueError, match="recognizer must be one of.*None"):
+        build.build_graph(said, None)
+    with pytest.raises(ValueError, match="linker must be None, or a function.*'wiki'"):
+        build.build_graph(said, look, "wiki")
 
 
 def test_own_texts_are_built_in_a_minute():

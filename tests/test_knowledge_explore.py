@@ -356,6 +356,7 @@ def test_several_ways():
 @pytest.mark.parametrize("wrong, said", [
     ({"source": "asteroids"}, "no node 'asteroids'.*did you mean asteroid"),
     ({"target": "zzz"}, "no node 'zzz' in the graph$"), ({"target": "asteroid"}, "two"),
+    ({"avoid": 5}, "avoid must be a list"),
     ({"avoid": ["coal"]}, "none to be avoided"), ({"avoid": ["cole"]}, "no node"),
     ({"ways": 0}, "ways must be")])
 def test_bad_stories(wrong, said):

@@ -63,6 +63,12 @@ def test_bad_sentences(bad, words):
             encoders.embed(bad, encoder)
 
 
+def test_tfidf_needs_words():
+    for encoder in ("tfidf", "lsa16"):
+        with pytest.raises(ValueError, match="corpus must have words"):
+            encoders.embed(["a b", "to be or not"], encoder)
+
+
 def test_bad_encoders():
     with pytest.raises(ValueError, match="no encoder 'bert'.*minilm.* a function"):
         encoders.embed(TEXTS, "bert")
@@ -282,6 +288,8 @@ def test_find_best2():
     same = np.tile(rows[:1], (5, 1))  # all rows equal: the clue still comes first
     assert search.find_best2(graph, rows[4], rows, same, [3]).articles.tolist() == [
         4, 0, 1, 2]
+    with pytest.raises(ValueError, match="must have 5 rows.*got 3 and 5"):
+        search.find_best2(graph, rows[4], rows[:3], made)
 
 
 def test_component_filter():
@@ -297,6 +305,11 @@ def test_component_filter():
     assert search.component_filter(graph, lone).articles.tolist() == [3]
     with pytest.raises(ValueError, match="within must be"):
         kept(within="documents")
+    with pytest.raises(ValueError, match="replace must be.*'no'"):
+        kept(replace="no")
+    other = search.Found(np.array([0, 5]), np.ones(2))
+    with pytest.raises(ValueError, match="row of found .* 0 to 4 .got 5."):
+        search.component_filter(graph, other)
     with pytest.raises(ValueError, match="k must be"):
         kept(k=0)
     for within in ("graph", "answers"):

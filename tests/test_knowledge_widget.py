@@ -55,6 +55,9 @@ def test_graph_of_one_sentence():
     assert len(widget.result["found"]) == widget.setup["k"] == 1
     widget.layers = -1
     assert widget.layers == 1 and widget.message.startswith("layers must be")
+    for bad in ("Bern?", [3]):
+        with pytest.raises(ValueError, match="questions must be a list of texts"):
+            explore_graph(one, text="Bern?", questions=bad)
 
 
 def test_view():

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 # %% ../../nbs/knowledge/build.ipynb #e53b917a
+from ..core.checks import check_list
 from ..core.claims import NotRun, Result, at_least, claim
 from .forms import frame, pairs, repair
 from .graphs import ESSAY, KnowledgeGraph, author_graph
@@ -88,10 +89,13 @@ def facts_by_name(
     names: Iterable,  # of entities
     linker: Callable | None,  # such as `link` of the notebook linker
 ) -> dict:  # name: its row of the linker's table, if it has a Q id
-    "What a linker knows of names, all of them at once."
+    "What a linker knows of names, all of them at once; ValueError for no function."
     names = list(dict.fromkeys(names))
     if linker is None or not names:
         return {}
+    if not callable(linker):
+        raise ValueError("linker must be None, or a function from names to a table "
+                         f"such as linker.link (got {linker!r})")
     return {fact["name"]: fact for fact in linker(names).to_dict("records")
             if fact["wikidata"]}
 
@@ -118,7 +122,7 @@ def find_mentions(
     recognizer: str | Callable,  # a kind for `make_recognizer`, or one
 ) -> list:  # of as many lists of Mention
     "What a recognizer finds; ValueError if it doesn't answer for each text."
-    if isinstance(recognizer, str):
+    if not callable(recognizer):
         recognizer = make_recognizer(recognizer)
     found = list(recognizer(texts))
     if len(found) != len(texts):
@@ -136,12 +140,10 @@ def add_documents(
     """Add documents. Only their sentences are read, and only new names are linked.
 
     Raises ValueError for what is no Document; errors of `find_mentions`, linker."""
-    documents = [documents] if isinstance(documents, Document) else list(documents)
+    documents = [documents] if isinstance(documents, Document) else documents
+    documents = check_list("Document, which texts.document(name, text) makes", Document,
+                           documents=documents)
     draft = Draft(graph)
-    for d in documents:
-        if not isinstance(d, Document):
-            raise ValueError(f"documents must be of Document (got {d!r}): "
-                             "texts.document(name, text) makes one")
     given = [(d, s) for d in documents for s in d.sentences if s.strip()]
     repaired = [repair(s) for _, s in given]
     texts = [unicodedata.normalize("NFC", " ".join(s.split())) for s in repaired]

@@ -25,7 +25,7 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 # %% ../../nbs/knowledge/encoders.ipynb #2cb54427
-from ..core.checks import check_whole
+from ..core.checks import check_list, check_whole
 from ..core.data import cache_folder, load_table, replace_file, write_table
 from ..core.extras import require
 from .graphs import author_graph
@@ -48,10 +48,7 @@ def check_sentences(
     sentences: Sequence[str],  # what is to be encoded
 ) -> list[str]:  # the same as a list
     "ValueError for a single text, an empty list, what is no text, or an empty text."
-    if isinstance(sentences, str):
-        raise ValueError("sentences must be a list of texts (got one text): "
-                         "put it in a list")
-    sentences = list(sentences)
+    sentences = check_list("texts", sentences=sentences)
     if not sentences:
         raise ValueError("sentences must hold at least one text (got none)")
     for i, text in enumerate(sentences):
@@ -66,10 +63,14 @@ def tfidf_vectors(
     corpus: list[str],  # whose words count
     most: int = 4096,  # words, the frequent ones first
 ) -> np.ndarray:  # (n, words), rows of length 1
-    "Equation (2), without the words that stop lists know."
+    "Equation (2), without the words that stop lists know; ValueError if none is left."
     text = require("sklearn.feature_extraction.text")
     learned = text.TfidfVectorizer(sublinear_tf=True, stop_words="english",
-                                   max_features=most).fit(corpus)
+                                   max_features=most)
+    if not any(map(learned.build_analyzer(), corpus)):
+        raise ValueError("corpus must have words that tell texts apart (got "
+                         f"{len(corpus)} texts without): give a larger corpus")
+    learned.fit(corpus)
     return unit(learned.transform(sentences).toarray())
 
 # %% ../../nbs/knowledge/encoders.ipynb #8a86fab5

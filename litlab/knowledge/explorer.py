@@ -15,6 +15,7 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 # %% ../../nbs/knowledge/explorer.ipynb #03ecfa5b
+from ..core.checks import check_list
 from ..core.extras import require
 from ..core.plots import COLOURS, label, style
 from ..core.widgets import front_end, widget_base
@@ -68,7 +69,11 @@ def page_setup(
     k: int = 4,  # answers
     questions=None,  # the list to choose from; None: the essay's own
 ) -> dict:  # of numbers, lists and texts
-    "All that the front-end has to know; ValueError for a graph that is too large."
+    """All that the front-end has to know.
+
+    Raises ValueError for a graph that is too large, or what is no list of questions."""
+    questions = check_list("texts", str, questions=questions or [
+        q.text for q in essay_questions()])
     n, size = len(graph), len(graph) + len(graph.entities)
     if size > LARGEST:
         raise ValueError(f"graph must have at most {LARGEST} nodes to be explored (got "
@@ -83,8 +88,7 @@ def page_setup(
     return {"nodes": articles.to_dict("records") + entities.to_dict("records"),
             "n_articles": n, "edges": edges, "relations": relations, "k": k,
             "methods": list(METHODS), "tuned": list(TUNED), "layers": list(LAYERS),
-            "lams": list(LAMBDAS), "questions": list(
-                questions or [q.text for q in essay_questions()])}
+            "lams": list(LAMBDAS), "questions": questions}
 
 # %% ../../nbs/knowledge/explorer.ipynb #635e037d
 def page_answer(

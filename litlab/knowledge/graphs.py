@@ -25,7 +25,7 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 # %% ../../nbs/knowledge/graphs.ipynb #5abb6a3c
-from ..core.checks import check_whole
+from ..core.checks import check_list, check_whole
 from ..core.claims import Result, claim, shape
 from ..core.data import find_data, replace_file
 from litlab.knowledge.forms import (
@@ -102,7 +102,7 @@ def shared_entities(
     if most is not None:
         check_whole(**{"most, the articles of an entity,": most})
         kept &= np.asarray(incidence.sum(axis=0)).ravel() <= most
-    for name in drop:
+    for name in check_list("names", str, drop=drop):
         kind, row = graph.row(name)
         if kind != "entity":
             raise ValueError(f"drop: {name!r} is an article: name entities")

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 # %% ../../nbs/knowledge/linker.ipynb #58a608bb
-from ..core.checks import check_whole
+from ..core.checks import check_list, check_whole
 from ..core.claims import Result, at_least, claim
 from .endpoints import serve_answers
 from .facts import WRONG, article_address, scraping_marks
@@ -121,9 +121,7 @@ def link(
     """Wikidata's facts for names.
 
     Raises ValueError for what is no text, and the errors of the store."""
-    names = names if isinstance(names, str) else list(names)
-    if isinstance(names, str) or any(not isinstance(n, str) for n in names):
-        raise ValueError(f"names must be a list of texts (got {names!r:.60})")
+    names = check_list("texts", str, names=names)
     store = store or SparqlStore.local()
     ids = {n: (n, "id") for n in names if re.fullmatch(r"Q[1-9]\d*", n)}
     others = [n for n in dict.fromkeys(names) if n not in ids]

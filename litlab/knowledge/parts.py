@@ -16,7 +16,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 # %% ../../nbs/knowledge/parts.ipynb #dcdcce4d
-from ..core.checks import is_number
+from ..core.checks import check_list, is_number
 from ..core.claims import Result, claim, close_to, shape
 from ..core.extras import require
 from ..core.plots import COLOURS, axis
@@ -26,16 +26,6 @@ from .graphs import ESSAY, KnowledgeGraph, author_graph
 from .linker import link
 from .texts import load_documents
 
-# %% ../../nbs/knowledge/parts.ipynb #c2c87357
-def _listed(
-    **given,  # name: rows or names of nodes
-) -> list:  # the same
-    "ValueError for one text, or one number, in place of a list."
-    (name, value), = given.items()
-    if isinstance(value, str) or not hasattr(value, "__iter__"):
-        raise ValueError(f"{name} must be a list (got {value!r}): put it in a list")
-    return list(value)
-
 # %% ../../nbs/knowledge/parts.ipynb #26073cb6
 def subgraph(
     graph: KnowledgeGraph,  # to take a part of
@@ -43,7 +33,7 @@ def subgraph(
 ):  # networkx.Graph; the articles come first, in their order
     "The articles, what they name, the links between; ValueError for an unknown one."
     whole, nodes = graph.to_networkx(), {}
-    for one in _listed(articles=articles):
+    for one in check_list("rows or names", articles=articles):
         name = one if isinstance(one, str) else f"row {one}"
         if isinstance(one, Integral) and is_number(one) and 0 <= one < len(graph):
             name = graph.articles["name"][one]
@@ -72,7 +62,7 @@ def closure(
 ):  # networkx.Graph
     "A part and all nodes that are linked with it; ValueError for an unknown name."
     whole, nodes = graph.to_networkx(), {}
-    for name in _listed(part=part):
+    for name in check_list("names", part=part):
         graph.row(name)
         nodes[name] = None
     for name in [*nodes]:

@@ -17,6 +17,7 @@ from functools import cache
 from urllib.parse import unquote
 
 # %% ../../nbs/knowledge/recognizers.ipynb #590ea961
+from ..core.checks import check_list
 from ..core.extras import require
 from ..core.settings import load_settings
 from .endpoints import (
@@ -147,8 +148,7 @@ def gazetteer(
     names: Iterable,  # of entities
 ) -> Callable:  # texts -> a list of Mention for each
     "A recognizer by a list of names; ValueError for an empty list, or a text."
-    if isinstance(names, str):
-        raise ValueError(f"names must be a list of names (got the text {names!r:.60})")
+    names = check_list("names", str, names=names)
     known = {surface_key(name): name.replace("_", " ") for name in names if name}
     if not known:
         raise ValueError("names must hold at least one name (got none)")

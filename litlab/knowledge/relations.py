@@ -18,7 +18,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 # %% ../../nbs/knowledge/relations.ipynb #fe368633
-from ..core.checks import check_whole
+from ..core.checks import check_list, check_whole
 from ..core.claims import NotRun, Result, at_most, claim
 from ..core.extras import require
 from ..core.plots import COLOURS, axis
@@ -94,10 +94,7 @@ def triples(
 
     Raises ValueError for what is no list of texts, or words < 1."""
     check_whole(words=words)
-    texts = texts if isinstance(texts, str) else list(texts)
-    if isinstance(texts, str) or any(not isinstance(t, str) for t in texts):
-        raise ValueError(f"texts must be a list of sentences (got {texts!r:.60})")
-    rows = []
+    texts, rows = check_list("sentences", str, texts=texts), []
     for i, doc in enumerate(parse(tuple(texts))):
         chunks = {c.root.i: list(c) for c in doc.noun_chunks}
         for verb in doc:
@@ -119,8 +116,8 @@ def count_triples(
     """Triples a sentence, and the shares that are short, and short without a pronoun.
 
     Raises ValueError for no sentences, and the errors of `triples`."""
-    rows, texts = {}, texts if isinstance(texts, str) else list(texts)
-    if not len(texts):
+    rows, texts = {}, check_list("sentences", str, texts=texts)
+    if not texts:
         raise ValueError("texts must hold at least one sentence (got none)")
     for name, phrases in (("whole", False), ("head phrase", True)):
         found = triples(texts, phrases)

@@ -99,6 +99,9 @@ def find_best2(
     k: int = 4,  # answers
 ) -> Found:  # k answers; the first stands for the question
     "A clear winner by entities, else `find_best`'s first; then what is near to it."
+    if not len(graph) == len(rows) == len(convolved):
+        raise ValueError(f"rows and convolved must have {len(graph)} rows, one for "
+                         f"each article (got {len(rows)} and {len(convolved)})")
     first = find_best(vector, rows, 1).articles[0]
     clues = find_clues(graph, entities)
     first = clues[0] if len(clues) else first
@@ -130,8 +133,11 @@ def component_filter(
     check_whole(k=k)
     if within not in ("graph", "answers"):
         raise ValueError(f"within must be 'graph' or 'answers' (got {within!r})")
+    if not isinstance(replace, bool):
+        raise ValueError(f"replace must be True or False (got {replace!r})")
     if not len(found):
         raise ValueError("found has no answer to start from (got 0): search first")
+    check_whole(0, len(graph) - 1, **{"a row of found": int(max(found.articles))})
     seen = slice(None) if replace else slice(k)
     articles, scores = found.articles[seen], found.scores[seen]
     if within == "graph":

@@ -15,7 +15,7 @@ from itertools import islice
 from matplotlib.axes import Axes
 
 # %% ../../nbs/knowledge/stories.ipynb #058360d5
-from ..core.checks import check_whole
+from ..core.checks import check_list, check_whole
 from ..core.claims import Result, claim, shape
 from ..core.extras import require
 from .graphs import ESSAY, KnowledgeGraph, author_graph
@@ -145,12 +145,12 @@ def story(
     Raises ValueError for a node that there is not, offering the nearest names, for one
     and the same node, or an end that is to be avoided."""
     check_whole(ways=ways)
-    avoid = (avoid,) if isinstance(avoid, str) else tuple(avoid)
+    avoid = [avoid] if isinstance(avoid, str) else check_list("names", avoid=avoid)
     for name in (source, target, *avoid):
         graph.row(name)
     if source == target or {source, target} & set(avoid):
         raise ValueError("source and target must be two nodes, and none to be avoided "
-                         f"(got {source!r}, {target!r}, avoid={list(avoid)})")
+                         f"(got {source!r}, {target!r}, avoid={avoid})")
     (whole := graph.to_networkx()).remove_nodes_from(avoid)
     paths = list(islice(shortest_paths(whole, source, target), ways + 1))
     note = f"There are more than {ways} such paths." if len(paths) > ways else ""

@@ -107,7 +107,8 @@ def load_questions() -> tuple:  # of Question
 
 # %% ../../nbs/knowledge/texts.ipynb #bbad7e3f
 ENDS = re.compile(r"""(?<=[.!?])(?<!\b[A-Z]\.)(?<!\b(?:Dr|Mr|St|vs|cf)\.)(?<!\bMrs\.)
-    (?<!\b(?:e\.g|i\.e)\.)["”’)]*\s+(?=[A-Z0-9"“‘(])""", re.VERBOSE)
+    (?<!\bFig\.)(?<!\bProf\.)(?<!\b(?:e\.g|i\.e)\.)
+    ["”’)]*\s+(?=[A-Z0-9"“‘(])""", re.VERBOSE)
 
 # %% ../../nbs/knowledge/texts.ipynb #8e934c5b
 def split_sentences(
